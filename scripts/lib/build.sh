@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# From a prepared tree (TREE, HEAD, LOCAL) to $OUT/arch/x86/boot/bzImage.
+
+CONFIGS=$ROOT/configs
+
+# config_names: each file without a suffix is a configuration, but for cmdline.
+config_names() {
+	find "$CONFIGS" -maxdepth 1 -type f ! -name '*.*' ! -name cmdline -printf '%f\n' | sort
+}
+
+# words FILE: its lines without comments and blank ends; nothing for no file.
+words() {
+	[ ! -f "$1" ] || sed -e 's/#.*//' -e 's/[[:space:]]*$//' -e '/^$/d' "$1"
+}
+
+# has_suites: does the tree hold suites of the series?
+has_suites() { compgen -G "$TREE/mm/tests/gup_*_kunit.c" > /dev/null; }
+
+# choose_config NAME: set CONFIG, OUT and FRAGMENTS.
+choose_config() {
+	local fragment
+	[ -f "$CONFIGS/$1" ] && [[ $1 != *.* ]] && [ "$1" != cmdline ] ||
+		die usage "no configuration '$1'" "there are: $(config_names | paste -sd ' ')"
+	CONFIG=$1
+	OUT=$WORKSPACE/o/$CONFIG
+	FRAGMENTS=()
+	for fragment in $(words "$CONFIGS/$CONFIG"); do
+		[ -f "$CONFIGS/$fragment" ] ||
+			die config "configs/$CONFIG names $fragment, which does not exist" \
+				"restore it or remove the line"
+		if [ "$fragment" != suites.config ] || has_suites; then
+			FRAGMENTS+=("$CONFIGS/$fragment")
+		fi
+	done
+	mkdir -p "$OUT"
+}
+
+# Nothing of the day, the user or the machine may get into the objects: a kernel
+# can be made again to the byte, and ccache hits across trees and clones.
+kernel_make() {
+	CCACHE_DIR=$CACHE/ccache CCACHE_BASEDIR=$ROOT CCACHE_NOHASHDIR=1 CCACHE_COMPILERCHECK=content \
+	KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 1970' \
+	KBUILD_BUILD_USER=gup KBUILD_BUILD_HOST=localhost KBUILD_BUILD_VERSION=1 \
+		make -C "$TREE" O="$OUT" ARCH=x86_64 CC="ccache gcc" LOCALVERSION= "$@"
+}
+
+# ------------------------------------------------------------------- configuration
+
+# configure: merge the fragments and see that each option survived. A .config that
+# comes out the same keeps its time, so that make does not look at it again.
+configure() {
+	local before log=$OUT/config.log
+	before=$(mktemp)
+	temporary "$before"
+	[ ! -f "$OUT/.config" ] || cp -p "$OUT/.config" "$before"
+	if ! (cd "$TREE" && ARCH=x86_64 LOCALVERSION='' \
+		scripts/kconfig/merge_config.sh -n -O "$OUT" "${FRAGMENTS[@]}") > "$log" 2>&1; then
+		tail -n 10 "$log" >&2
+		die config "merge_config.sh failed, see $log" "look at the fragments in configs/"
+	fi
+	python3 "$LIB/configcheck.py" "$OUT/.config" "${FRAGMENTS[@]}"
+	if cmp -s "$before" "$OUT/.config"; then
+		cp -p "$before" "$OUT/.config"
+	fi
+}
+
+# --------------------------------------------------------------------------- build
+
+# Everything that decides what a clean tree builds to.
+build_stamp() {
+	{
+		echo "$HEAD"
+		cat "${FRAGMENTS[@]}" "$LIB/build.sh"
+		gcc --version
+	} | sha256sum
+}
+
+# build [MAKE-ARGUMENT...]: configure and make, or nothing where the same was built.
+build() {
+	local stamp
+	IMAGE=$OUT/arch/x86/boot/bzImage
+	stamp=$(build_stamp)
+	if [ -z "$LOCAL" ] && [ -f "$IMAGE" ] && [ "$(cat "$OUT/built" 2> /dev/null || true)" = "$stamp" ]; then
+		stage build "unchanged: $IMAGE"
+		return
+	fi
+	rm -f "$OUT/built"
+	need build
+	need_space "$OUT" 300 environment
+	stage config "$CONFIG: ${#FRAGMENTS[@]} fragments over allnoconfig"
+	configure
+	stage build "bzImage with $JOBS jobs"
+	make_kernel bzImage
+	# The tree may have been edited meanwhile; then this stamp would lie.
+	if [ -z "$LOCAL" ] && [ -z "$(tree_dirty)" ]; then
+		echo "$stamp" > "$OUT/built"
+	fi
+}
+
+# make_kernel TARGET...: show the first error and where the rest is.
+make_kernel() {
+	local log=$OUT/build.log objects
+	BUILD_LOG=$log
+	if ! kernel_make -j"$JOBS" "$@" > "$log" 2>&1; then
+		explain_build_failure "$log"
+	fi
+	objects=$(grep -cE '^ +(CC|AS|LD|AR) ' "$log" || true)
+	note "$objects objects made, $(grep -c 'warning:' "$log" || true) warnings"
+}
+
+explain_build_failure() {
+	local first
+	if grep -q 'No space left on device' "$1"; then
+		die environment "the disk is full: $OUT" "free some space and run the same command again"
+	fi
+	first=$(grep -m 1 -E '(error|Error [0-9]+|undefined reference|\*\*\*)' "$1" || tail -n 1 "$1")
+	grep -m 1 -A 5 -E 'error:|undefined reference' "$1" >&2 || tail -n 5 "$1" >&2
+	die build "${first#"$TREE"/}" "the whole log is $1"
+}

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What all verbs share: places, messages, exit codes, stages, locks, clean-up.
+# Sourced, never run. A verb calls `verb_start NAME` first.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+LIB=$ROOT/scripts/lib
+BUILD=$ROOT/build
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/gup-series
+export CACHE
+export LC_ALL=C
+export PYTHONDONTWRITEBYTECODE=1
+
+# ---------------------------------------------------------------- exit codes
+
+exit_table() { grep -v '^#' "$LIB/exit-codes"; }
+exit_code_of() { exit_table | awk -v class="$1" '$2 == class { print $1 }'; }
+exit_class_of() { exit_table | awk -v code="$1" '$1 == code { print $2 }'; }
+
+help_exit_codes() {
+	echo
+	echo "Exit codes:"
+	exit_table | sed 's/^/  /'
+}
+
+# ------------------------------------------------------------------ messages
+
+VERB=
+STAGE=start
+SUMMARY=		# what the last line says after FAIL(class):
+VERDICT_SUFFIX=		# what it says after that, e.g. the path of the log
+
+note() { echo "       $*"; }
+
+# stage NAME TEXT: say what begins now. The time of the one before goes into
+# $STAGES, a file of "name seconds" lines, where a verb has set it.
+STAGE_START=0
+STAGES=
+stage() {
+	stage_end
+	STAGE=$1
+	STAGE_START=$EPOCHREALTIME
+	printf '[%4ds] %-8s %s\n' "$SECONDS" "$1" "$2"
+}
+
+stage_end() {
+	if [ -n "$STAGES" ] && [ "$STAGE_START" != 0 ]; then
+		awk -v name="$STAGE" -v from="$STAGE_START" -v to="$EPOCHREALTIME" \
+			'BEGIN { printf "%s %.1f\n", name, to - from }' >> "$STAGES"
+	fi
+	STAGE_START=0
+}
+
+# die CLASS WHAT [NEXT-STEP]
+die() {
+	# Through a file, because we may be in a subshell.
+	echo "$2" > "$GUP_SUMMARY"
+	echo "error: $2" >&2
+	[ $# -lt 3 ] || echo "next:  $3" >&2
+	exit "$(exit_code_of "$1")"
+}
+
+# ------------------------------------------------------- start and end of a verb
+
+TEMPORARIES=()
+temporary() { TEMPORARIES+=("$1"); }
+
+# The last line of every verb that fails. Only those who know what is wrong leave
+# a summary (die() and the Python helpers, in a file); any other status is a bug.
+on_exit() {
+	local status=$? class
+	trap - EXIT ERR
+	trap '' INT TERM
+	stage_end
+	[ -n "$SUMMARY" ] || SUMMARY=$(head -n 1 "$GUP_SUMMARY")
+	case $status in
+	0) ;;
+	130|143)
+		status=130
+		SUMMARY="stopped in stage '$STAGE'; the same command continues" ;;
+	*)
+		class=$(exit_class_of "$status")
+		if [ -z "$SUMMARY" ] || [ -z "$class" ]; then
+			status=1
+			SUMMARY="scripts/$VERB stopped in stage '$STAGE', see above"
+		fi ;;
+	esac
+	if [ "$status" != 0 ]; then
+		echo "FAIL($(exit_class_of "$status")): $SUMMARY ($SECONDS s)$VERDICT_SUFFIX"
+	fi
+	[ ${#TEMPORARIES[@]} = 0 ] || rm -rf -- "${TEMPORARIES[@]}"
+	exit "$status"
+}
+
+on_error() {
+	local status=$?
+	[ ! -s "$GUP_SUMMARY" ] && [ "$status" -lt 130 ] || return 0
+	echo "scripts/$VERB: ${BASH_SOURCE[1]##*/}:$1: status $status: $BASH_COMMAND" >&2
+}
+
+verb_start() {
+	VERB=$1
+	trap on_exit EXIT
+	trap 'on_error $LINENO' ERR
+	trap 'exit 130' INT TERM
+	set -E
+	umask 022
+	# The users' git configuration must not change what we make; their own
+	# git commands in build/tree are another matter.
+	export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
+	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+	GUP_SUMMARY=$(mktemp)
+	export GUP_SUMMARY
+	temporary "$GUP_SUMMARY"
+}
+
+# ----------------------------------------------------------------------- options
+
+# need_value OPTION COUNT-OF-ARGUMENTS-LEFT
+need_value() { [ "$2" -ge 2 ] || usage_error "$1 needs a value"; }
+
+usage_error() { die usage "$1" "scripts/$VERB --help lists what there is"; }
+
+need_number() {
+	[[ $2 =~ ^[0-9]+$ ]] || usage_error "$1 wants a number, not '$2'"
+}
+
+# ------------------------------------------------------------------------- locks
+
+# lock FILE WHAT: hold FILE until this verb ends; a second run waits for it.
+declare -A HELD=()
+lock() {
+	local fd
+	[ -z "${HELD[$1]:-}" ] || return 0
+	mkdir -p "$(dirname "$1")" 2> /dev/null ||
+		die environment "cannot make $(dirname "$1")" "look at its rights and at the disk space"
+	exec {fd}> "$1"
+	if ! flock -n "$fd"; then
+		note "another run uses $2: waiting for it"
+		flock "$fd"
+	fi
+	HELD[$1]=$fd
+}
+
+# ------------------------------------------------------------------ free disk space
+
+# need_space DIR MEBIBYTES CLASS: say early what would go wrong late.
+need_space() {
+	local have
+	mkdir -p "$1"
+	have=$(df -Pm "$1" | awk 'NR == 2 { print $4 }')
+	[ "$have" -ge "$2" ] ||
+		die "$3" "not enough disk space: $1 has $have MiB free, $2 MiB are needed" \
+			"free some space there and run the same command again"
+}

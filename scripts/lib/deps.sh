@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What must be installed, and installing it.
+
+# group:what:package, where "what" is a program, or a file that must exist.
+DEPENDENCIES=(
+	fetch:git:git
+	fetch:python3:python3
+	fetch:xz:xz-utils
+	fetch:flock:util-linux
+	build:gcc:gcc
+	build:make:make
+	build:bc:bc
+	build:bison:bison
+	build:flex:flex
+	build:ccache:ccache
+	build:perl:perl
+	build:/usr/include/libelf.h:libelf-dev
+	build:/usr/include/openssl/opensslv.h:libssl-dev
+	boot:qemu-system-x86_64:qemu-system-x86
+	check:sparse:sparse
+	check:shellcheck:shellcheck
+	check:codespell:codespell
+)
+
+# missing_packages GROUP...: the packages of these groups that are not there.
+missing_packages() {
+	local entry group what package
+	for entry in "${DEPENDENCIES[@]}"; do
+		IFS=: read -r group what package <<< "$entry"
+		[[ " $* " = *" $group "* ]] || continue
+		case $what in
+		/*) [ -e "$what" ] ;;
+		*) command -v "$what" > /dev/null ;;
+		esac || echo "$package"
+	done
+}
+
+# as_root COMMAND...: run it with the right to install, if we have one.
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo > /dev/null && sudo -n true 2> /dev/null; then
+		sudo -n "$@"
+	else
+		return 126
+	fi
+}
+
+# need GROUP...: install what is missing.
+need() {
+	local packages log
+	packages=$(missing_packages "$@")
+	packages=${packages//$'\n'/ }
+	[ -n "$packages" ] || return 0
+	command -v apt-get > /dev/null ||
+		die environment "missing: $packages (Debian's names), and there is no apt-get" \
+			"install them with this system's package manager"
+	as_root true ||
+		die environment "missing: $packages, and no right to install" \
+			"run as root: apt-get install $packages"
+	note "installing $packages"
+	log=$(mktemp)
+	temporary "$log"
+	# shellcheck disable=SC2086 # a list of words
+	if ! install_packages $packages > "$log" 2>&1; then
+		as_root apt-get update >> "$log" 2>&1 || true
+		# shellcheck disable=SC2086
+		install_packages $packages >> "$log" 2>&1 || {
+			tail -n 5 "$log" >&2
+			die environment "apt-get could not install $packages" \
+				"repair apt (see above), or install them by hand"
+		}
+	fi
+	packages=$(missing_packages "$@")
+	[ -z "$packages" ] ||
+		die environment "still missing after installing: ${packages//$'\n'/ }" \
+			"look at PATH, and at apt-get install ${packages//$'\n'/ }"
+}
+
+install_packages() {
+	as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y --no-install-recommends "$@"
+}

@@ -1,0 +1,391 @@
+# SPDX-License-Identifier: GPL-2.0
+"""series.py: read, hash, apply and refresh the patch series.
+
+  series.py list                     the entries: number, section, file
+  series.py hash BASE                what applying would depend on
+  series.py apply REPO BASE          print the commits, one "id file" line each
+  series.py refresh REPO BASE HEAD   write patches/ and series from BASE..HEAD
+  series.py base REPO BASE           compare BASE with patches/base
+  series.py version REPO BASE        its kernel version
+
+Selecting (hash, apply): --first N takes the first N patches; --on-top adds the
+patches of the sections "seams" and "tests" behind them, where they apply.
+
+Applying needs no work tree: each patch goes through git mailinfo, git apply
+--cached and git commit-tree on an index of its own. So a patch that fails
+leaves nothing behind, and the same base and series give the same commits.
+"""
+
+import argparse
+import bisect
+import hashlib
+import os
+import pathlib
+import re
+import sys
+import tempfile
+
+from common import ROOT, Failure, Git, main
+from tar2git import kernel_version
+
+SERIES = ROOT / "series"
+PATCHES = ROOT / "patches"
+BASE_RECORD = PATCHES / "base"
+ON_TOP = ("seams", "tests")
+
+# Every option that could come from a user's configuration is given.
+FORMAT_PATCH = [
+    "format-patch", "--stdout", "--zero-commit", "--no-numbered", "--no-signature",
+    "--no-cover-letter", "--no-base", "--no-thread", "--no-attach", "--no-signoff",
+    "--no-from", "--no-notes", "--encode-email-headers", "--no-ext-diff",
+    "--no-textconv", "--no-color", "--src-prefix=a/", "--dst-prefix=b/", "--stat=72",
+    "--summary", "--patch", "--unified=3", "--abbrev=12", "--diff-algorithm=histogram",
+    "--indent-heuristic", "--no-renames", "--subject-prefix=PATCH",
+]
+
+
+class Entry:
+    """One patch of the series: its file name, its section, its line."""
+
+    def __init__(self, name, section, block, line):
+        self.name, self.section, self.block, self.line = name, section, block, line
+        self.path = PATCHES / name
+
+    def content(self):
+        if not self.path.is_file():
+            raise Failure(
+                "apply",
+                f"series line {self.line} names patches/{self.name}, which does not exist",
+                f"restore it (git checkout -- patches/{self.name}) or remove the line")
+        return self.path.read_bytes()
+
+
+class Series:
+    """The file "series": blocks of comment lines, each followed by entries."""
+
+    def __init__(self):
+        if not SERIES.is_file():
+            raise Failure("apply", f"{SERIES} does not exist", "restore it: git checkout -- series")
+        self.blocks = [[]]  # comment lines of each block
+        self.entries = []
+        self.base = None
+        section, after_entry, names = "", False, set()
+        for number, line in enumerate(SERIES.read_text().splitlines(), 1):
+            text = line.split("#")[0].strip()
+            if not text:
+                if after_entry:
+                    self.blocks.append([])
+                    after_entry = False
+                self.blocks[-1].append(line)
+                mark = re.match(r"# *section: *(\S+)", line)
+                section = mark[1] if mark else section
+                base = re.match(r"# *BASE +v(\d+\.\d+)\s*$", line)
+                self.base = base[1] if base else self.base
+                continue
+            if len(text.split()) != 1 or ".." in text or text.startswith("/"):
+                raise Failure("apply", f"series line {number}: '{text}' is not the name of a patch",
+                              "write one file name per line, relative to patches/")
+            if text in names:
+                raise Failure("apply", f"series line {number}: '{text}' is listed twice",
+                              "remove one of the two lines")
+            names.add(text)
+            self.entries.append(Entry(text, section, len(self.blocks) - 1, number))
+            after_entry = True
+        if not self.base:
+            raise Failure("apply", "series has no line '# BASE v<version>'",
+                          "add it as the first line, e.g. '# BASE v7.3'")
+
+    def select(self, first, on_top):
+        """[(entry, may be left out)] for the first patches and those on top."""
+        if first is None:
+            first = len(self.entries)
+        if first > len(self.entries):
+            raise Failure("usage", f"the series has {len(self.entries)} patches, not {first}",
+                          "series.py list shows them" if not self.entries
+                          else f"choose a number from 0 to {len(self.entries)}")
+        chosen = [(e, False) for e in self.entries[:first]]
+        if on_top:
+            chosen += [(e, True) for e in self.entries[first:] if e.section in ON_TOP]
+        return chosen
+
+    def hash(self, base, first, on_top):
+        digest = hashlib.sha256(base.encode())
+        for entry, optional in self.select(first, on_top):
+            content = hashlib.sha256(entry.content()).hexdigest()
+            digest.update(f"\n{entry.name} {int(optional)} {content}".encode())
+        return digest.hexdigest()
+
+    def text(self, placed):
+        """The file with these [(block, name)] in place of its entries."""
+        lines = []
+        for number, comments in enumerate(self.blocks):
+            lines += comments
+            lines += [name for block, name in placed if block == number]
+        return "".join(line + "\n" for line in lines)
+
+
+# ---------------------------------------------------------------------- apply
+
+class Applier:
+    """Commits patches on top of BASE in REPO, without a work tree."""
+
+    def __init__(self, repo, base, scratch):
+        self.scratch = pathlib.Path(scratch)
+        self.git = Git(repo, GIT_INDEX_FILE=str(self.scratch / "index"))
+        self.head = base
+        self.git.run("read-tree", base)
+
+    def mail(self, content):
+        """(author environment, message, diff file) of a mail-format patch."""
+        message, diff = self.scratch / "message", self.scratch / "diff"
+        info = self.git.run("mailinfo", "--no-scissors", str(message), str(diff),
+                            data=content, check=False)
+        fields = dict(re.findall(r"^(\w+): (.*)$", info.stdout.decode(), re.M))
+        if info.returncode or not {"Author", "Email", "Date", "Subject"} <= fields.keys():
+            return None
+        who = {}
+        for role in ("AUTHOR", "COMMITTER"):  # so that ids depend on the patches alone
+            who[f"GIT_{role}_NAME"] = fields["Author"]
+            who[f"GIT_{role}_EMAIL"] = fields["Email"]
+            who[f"GIT_{role}_DATE"] = fields["Date"]
+        body = message.read_text()
+        return who, fields["Subject"] + ("\n\n" + body if body.strip() else "\n"), diff
+
+    def apply(self, name, content):
+        mail = self.mail(content)
+        if mail is None:
+            raise Failure("apply", f"patches/{name} is no mail-format patch",
+                          "write it with scripts/tree refresh")
+        who, message, diff = mail
+        before = self.git.text("write-tree")
+        result = self.git.run("apply", "--cached", "--whitespace=nowarn", str(diff), check=False)
+        if result.returncode:
+            self.git.run("read-tree", before)
+            raise Failure("apply", self.explain(name, diff, result.stderr.decode()),
+                          "adapt the patch to the base, or use the base it was made for "
+                          "(scripts/tree status names both)")
+        tree = self.git.text("write-tree")
+        self.head = self.git.text("commit-tree", tree, "-p", self.head,
+                                  data=message.encode(), **who)
+        return self.head
+
+    @staticmethod
+    def explain(name, diff, errors):
+        """Name patch, file and hunk of what git apply said."""
+        failed = re.search(r"patch failed: (.*):(\d+)", errors)
+        if not failed:
+            reason = errors.strip().splitlines()[0].removeprefix("error: ")
+            return f"patches/{name} does not apply: {reason}"
+        path, line = failed.groups()
+        hunks, current = [], None
+        for text in diff.read_text(errors="replace").splitlines():
+            if text.startswith("--- "):
+                current = text[4:].split("\t")[0].removeprefix("a/")
+            elif text.startswith("@@ ") and current == path:
+                hunks.append(text)
+        for number, text in enumerate(hunks, 1):
+            if re.match(rf"@@ -{line}[, ]", text):
+                return (f"patches/{name} does not apply: {path}, "
+                        f"hunk {number} of {len(hunks)}: {text}")
+        return f"patches/{name} does not apply: {path}, line {line}"
+
+
+def apply_series(repo, base, chosen):
+    """[(commit, name)]; patches that may be left out are named on stderr."""
+    commits = []
+    with tempfile.TemporaryDirectory() as scratch:
+        applier = Applier(repo, base, scratch)
+        for entry, optional in chosen:
+            try:
+                commits.append((applier.apply(entry.name, entry.content()), entry.name))
+            except Failure as failure:
+                if not optional:
+                    raise
+                print(f"       left out, does not apply here: {failure.what}", file=sys.stderr)
+    return commits
+
+
+# --------------------------------------------------------------------- refresh
+
+def subject_of(content):
+    """The subject of a mail-format patch, unfolded and without [PATCH]."""
+    head = content.decode("utf-8", "replace").split("\n\n", 1)[0]
+    found = re.search(r"^Subject: (.*(?:\n[ \t].*)*)", head, re.M)
+    text = re.sub(r"\n[ \t]", " ", found[1]) if found else ""
+    return re.sub(r"^\[PATCH[^]]*\] *", "", text)
+
+
+def file_name(subject, taken):
+    slug = re.sub(r"[^a-z0-9]+", "-", subject.lower()).strip("-")[:60].rstrip("-") or "patch"
+    name, number = f"{slug}.patch", 2
+    while name in taken:
+        name, number = f"{slug}-{number}.patch", number + 1
+    return name
+
+
+def increasing(values):
+    """Indices of a longest non-decreasing subsequence."""
+    tails, last, before = [], [], {}
+    for index, value in enumerate(values):
+        place = bisect.bisect_right(tails, value)
+        tails[place:place + 1] = [value]
+        last[place:place + 1] = [index]
+        before[index] = last[place - 1] if place else None
+    chain, index = set(), last[-1] if last else None
+    while index is not None:
+        chain.add(index)
+        index = before[index]
+    return chain
+
+
+def place(series, names):
+    """[(block, name)] in the order of names: patches stay in their block; new
+    ones, and ones moved across a section, take the block of the one before."""
+    own = {entry.name: entry.block for entry in series.entries}
+    known = [name for name in names if name in own]
+    kept = increasing([own[name] for name in known])
+    stays = {name for index, name in enumerate(known) if index in kept}
+    default = series.entries[0].block if series.entries else len(series.blocks) - 1
+    placed, block = [], default
+    for name in names:
+        block = own[name] if name in stays else block
+        placed.append((block, name))
+    return placed
+
+
+def write(path, content):
+    """Replace a file as a whole, and only if that changes it."""
+    if path.exists() and path.read_bytes() == content:
+        return False
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+    return True
+
+
+def refresh(repo, base, head):
+    git = Git(repo)
+    series = Series()
+    if git.run("merge-base", "--is-ancestor", base, head, check=False).returncode:
+        raise Failure("tree", f"{head[:12]} does not descend from the base {base[:12]}",
+                      f"rebase your commits onto it: git -C {repo} rebase")
+    if git.text("rev-list", "--merges", f"{base}..{head}"):
+        raise Failure("tree", "the branch holds a merge, which no patch can carry",
+                      f"make it linear: git -C {repo} rebase {base[:12]}")
+
+    # A file whose subject is unchanged keeps its name.
+    names = {}
+    for entry in series.entries:
+        if entry.path.is_file():
+            names.setdefault(subject_of(entry.content()), []).append(entry.name)
+    patches = {}
+    for commit in git.text("rev-list", "--reverse", f"{base}..{head}").split():
+        content = git.run(*FORMAT_PATCH, "-1", commit).stdout
+        subject = subject_of(content)
+        if names.get(subject):
+            name = names[subject].pop(0)
+        else:
+            name = file_name(subject, {e.name for e in series.entries} | patches.keys())
+        patches[name] = content
+
+    # What was written must give the same trees and messages back. A message
+    # with a line of three dashes, say, would not.
+    with tempfile.TemporaryDirectory() as scratch:
+        applier = Applier(repo, base, scratch)
+        commits = git.text("rev-list", "--reverse", f"{base}..{head}").split()
+        for commit, (name, content) in zip(commits, patches.items()):
+            again = applier.apply(name, content)
+            for what, form in (("tree", "%T"), ("message", "%B"), ("author", "%an %ae %at")):
+                if (git.text("show", "-s", f"--format={form}", commit)
+                        != git.text("show", "-s", f"--format={form}", again)):
+                    raise Failure("tree", f"the {what} of commit {commit[:12]} does not survive "
+                                  f"as a mail ({name})",
+                                  "look for '---' or diff lines in its message: git -C "
+                                  f"{repo} show {commit[:12]}")
+
+    PATCHES.mkdir(exist_ok=True)
+    changed = [n for n, content in patches.items() if write(PATCHES / n, content)]
+    write(SERIES, series.text(place(series, list(patches))).encode())
+    write(BASE_RECORD, base_record(git, base, head).encode())
+    gone = [e for e in series.entries if e.name not in patches and e.path.is_file()]
+    for entry in gone:
+        entry.path.unlink()
+    print(f"       {len(patches)} patches, {len(changed)} written, {len(gone)} removed")
+    for name in changed:
+        print(f"         wrote   patches/{name}")
+    for entry in gone:
+        print(f"         removed patches/{entry.name}")
+
+
+# ------------------------------------------------------------- the recorded base
+
+def base_record(git, base, head):
+    """The blobs of the files that the series changes and the base already has."""
+    version = kernel_version(git.text("show", f"{base}:Makefile"))
+    lines = ["# SPDX-License-Identifier: GPL-2.0",
+             "# The files that the series changes, as they were in the base it was made on.",
+             "# Written by scripts/tree refresh; another v7.3.x will do if these are the same.",
+             f"version {'.'.join(version)}"]
+    touched = git.text("diff", "--name-only", "--no-renames", base, head).splitlines()
+    for path in sorted(touched):
+        blob = git.text("ls-tree", "--format=%(objectname)", base, "--", path)
+        if blob:
+            lines.append(f"{blob} {path}")
+    return "".join(line + "\n" for line in lines)
+
+
+def check_base(repo, base):
+    """The base must be of the series' version, and its files the recorded ones."""
+    git, series = Git(repo), Series()
+    version = kernel_version(git.text("show", f"{base}:Makefile"))
+    if ".".join(version[:2]) != series.base:
+        raise Failure("tree", f"this kernel is {'.'.join(version)}, the series is made for "
+                      f"v{series.base}", f"use a tree of v{series.base} or v{series.base}.x")
+    if not BASE_RECORD.exists():
+        return "no patches/base yet: nothing to compare the base with"
+    recorded, differ = "?", []
+    for line in BASE_RECORD.read_text().splitlines():
+        if line.startswith("#"):
+            continue
+        first, second = line.split(None, 1)
+        if first == "version":
+            recorded = second
+        elif git.text("rev-parse", "-q", "--verify", f"{base}:{second}", check=False) != first:
+            differ.append(second)
+    if differ:
+        raise Failure("tree", f"the base {'.'.join(version)} has other contents than the recorded "
+                      f"{recorded} in: {', '.join(differ)}",
+                      "use a tree whose files match, or rebase the series and refresh it")
+    return None
+
+
+def run():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("verb", choices=["list", "hash", "apply", "refresh", "base", "version"])
+    parser.add_argument("arguments", nargs="*")
+    parser.add_argument("--first", type=int)
+    parser.add_argument("--on-top", action="store_true")
+    options = parser.parse_args()
+    arguments = options.arguments
+    if options.verb == "list":
+        for number, entry in enumerate(Series().entries, 1):
+            print(f"{number:4} {entry.section:10} {entry.name}")
+    elif options.verb == "hash":
+        print(Series().hash(arguments[0], options.first, options.on_top))
+    elif options.verb == "apply":
+        chosen = Series().select(options.first, options.on_top)
+        for commit, name in apply_series(arguments[0], arguments[1], chosen):
+            print(commit, name)
+    elif options.verb == "refresh":
+        refresh(*arguments)
+    elif options.verb == "version":
+        print(".".join(kernel_version(Git(arguments[0]).text("show", f"{arguments[1]}:Makefile"))))
+    else:
+        remark = check_base(*arguments)
+        if remark:
+            print(f"       {remark}")
+    return 0
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0
+"""splat.py console.log: what the kernel complained about. Status 0 none, 1 some.
+
+A list of what is bad (DENY) and a list of lines that look bad and are not (ALLOW),
+each with its reason. scripts/tests/logs/ holds a log for every entry of DENY.
+"""
+
+import re
+import sys
+
+DENY = [
+    ("warning", r"WARNING: "),
+    ("bug", r"\bBUG: |kernel BUG at "),
+    ("oops", r"\bOops: |Unable to handle kernel|unable to handle (kernel|page fault)"),
+    ("panic", r"Kernel panic - not syncing"),
+    ("general-protection", r"general protection fault|stack segment: |double fault: "
+                           r"|invalid opcode: |divide error: |traps: .* trap "),
+    ("kasan", r"KASAN: |KFENCE: |KCSAN: |KMSAN: "),
+    ("ubsan", r"UBSAN: "),
+    ("lockdep", r"possible (circular|recursive) locking|possible irq lock inversion"
+                r"|inconsistent lock state|INFO: lockdep|suspicious RCU usage"
+                r"|INFO: trying to register non-static key|held lock freed"
+                r"|lock held when returning to user space|DEBUG_LOCKS_WARN_ON"),
+    ("rcu-stall", r"rcu: INFO: .*(stall|expedited stalls)|rcu_\w+ (self-)?detected stall"),
+    ("hung-task", r"INFO: task .* blocked for more than"),
+    ("lockup", r"soft lockup - CPU|hard LOCKUP|watchdog: BUG"),
+    ("atomic", r"scheduling while atomic|sleeping function called from invalid context"),
+    ("leak", r"kmemleak: .*new suspected memory leaks|unreferenced object 0x"
+             r"|Objects remaining in .* on __kmem_cache_shutdown"),
+    ("page-state", r"Bad page (state|map|cache)|Bad rss-counter state|bad swap file entry"
+                   r"|non-zero pgtables_bytes on freeing mm"),
+    ("refcount", r"refcount_t: "),
+    ("list", r"list_(add|del) corruption"),
+    ("slab", r"=\s*BUG |(Redzone|Poison|Freepointer) (overwritten|corrupt)|slab error in "),
+    ("oom", r"Out of memory: Killed process|invoked oom-killer|page allocation failure"),
+    ("mce", r"\[Hardware Error\]|Machine check events logged"),
+    ("tainted", r"Tainted: (?!.*\bnot tainted\b)"),
+    ("call-trace", r"Call Trace:"),
+]
+
+# (pattern, reason). Nothing here may hide a defect of the kernel under test.
+ALLOW = [
+    (r"Tainted: \[N\]=TEST|Tainted: G +N\b(?!.*\b[A-MO-Z]\b)",
+     "running KUnit sets TAINT_TEST, and nothing else is in the list"),
+    (r"^\s*(not )?ok \d+ |^\s*# ", "a line of a test's result, judged by kunit.py"),
+]
+
+STAMP = re.compile(r"^(<\d+>)?\[ *\d+\.\d+\](\[ *[CT]\d+\])? ?")
+
+
+def plain(line):
+    """A console line without level and time stamp."""
+    return STAMP.sub("", line.rstrip("\r\n"))
+
+
+def splats(lines):
+    """[(line number, kind, text)] of a console log."""
+    found = []
+    deny = [(kind, re.compile(pattern)) for kind, pattern in DENY]
+    allow = [re.compile(pattern) for pattern, _ in ALLOW]
+    for number, line in enumerate(lines, 1):
+        text = plain(line)
+        if any(pattern.search(text) for pattern in allow):
+            continue
+        for kind, pattern in deny:
+            if pattern.search(text):
+                found.append((number, kind, text))
+                break
+    return found
+
+
+def excerpt(lines, number, after=40):
+    """The console from a splat's line on, to the end of its trace."""
+    piece = []
+    for line in lines[number - 1:number - 1 + after]:
+        piece.append(line.rstrip("\r\n"))
+        if "end trace" in line or "end Kernel panic" in line:
+            break
+    return piece
+
+
+if __name__ == "__main__":
+    with open(sys.argv[1], encoding="utf-8", errors="replace") as log:
+        complaints = splats(log.readlines())
+    for complaint in complaints:
+        print("{}: {}: {}".format(*complaint))
+    sys.exit(1 if complaints else 0)

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Workspaces: a kernel tree with patches of the series as commits, and the O=
+# directories that were built from it.
+#
+#   build/			the whole series; build/tree is the one to edit
+#   build/prefix/		what --patches and check --each switch around in
+#   build/given/<name>/		the same for a --tree DIR (with its own prefix/)
+#
+# Each holds tree/, o/<configuration>/ and "state": what we put into tree/.
+# The relative path from O= to tree/ is the same in all, so ccache serves them all.
+
+# shellcheck source=scripts/lib/fetch.sh
+. "$LIB/fetch.sh"
+
+BRANCH=gup
+
+# choose_source [DIR]: set STORE, BASE, ORIGIN and the main workspace.
+choose_source() {
+	if [ -n "${1:-}" ]; then
+		source_from_tree "$1"
+		WORKSPACE=$BUILD/given/$(store_name "$(cd "$1" && pwd -P)")
+	else
+		source_from_cache
+		WORKSPACE=$BUILD
+	fi
+	VERSION=$(series_py version "$STORE" "$BASE")
+	series_py base "$STORE" "$BASE"
+}
+
+series_py() { python3 "$LIB/series.py" "$@"; }
+
+# ------------------------------------------------------------------ the state file
+
+state_get() { sed -n "s/^$1=//p" "$WORKSPACE/state" 2> /dev/null || true; }
+
+# state_set KEY=VALUE...: replaces the file as a whole.
+state_set() {
+	printf '%s\n' "$@" > "$WORKSPACE/state.new"
+	mv "$WORKSPACE/state.new" "$WORKSPACE/state"
+}
+
+tree_git() { git -C "$WORKSPACE/tree" "$@"; }
+tree_head() { tree_git rev-parse HEAD; }
+tree_dirty() { tree_git status --porcelain | head -n 20; }
+
+# ------------------------------------------------------------------------- applying
+
+# prepare_tree [--first N [--on-top]]: bring $WORKSPACE/tree to the selected
+# patches, or leave it where the user has changed it. Sets TREE, HEAD, SERIES_HASH,
+# and LOCAL to what was changed locally ("" if nothing).
+# shellcheck disable=SC2120 # no arguments: the whole series
+prepare_tree() {
+	local recorded_hash recorded_head dirty new
+	TREE=$WORKSPACE/tree
+	LOCAL=
+	lock "$WORKSPACE/lock" "$WORKSPACE"
+	SERIES_HASH=$(series_py hash "$BASE" "$@")
+	create_tree
+	finish_switch
+	recorded_hash=$(state_get hash)
+	recorded_head=$(state_get head)
+	HEAD=$(tree_head)
+	dirty=$(tree_dirty)
+	if [ "$recorded_hash" = "$SERIES_HASH" ]; then
+		describe_local "$recorded_head" "$dirty"
+		return
+	fi
+	stage apply "$(series_py list | wc -l) patches in series${*:+, selected: $*}"
+	new=$(apply_patches "$@")
+	if [ "$HEAD" = "$recorded_head" ] && [ -z "$dirty" ]; then
+		switch_to "$new"
+		HEAD=$new
+	elif tree_git merge-base --is-ancestor "$new" HEAD; then
+		# The user's commits already stand on the series as it is now.
+		state_set "base=$BASE" "hash=$SERIES_HASH" "head=$new"
+		describe_local "$new" "$dirty"
+	else
+		refuse_diverged "$new" "$dirty"
+	fi
+}
+
+describe_local() {
+	if [ "$HEAD" != "$1" ]; then
+		LOCAL="$(tree_git rev-list --count "$1..HEAD") own commits"
+	fi
+	if [ -n "$2" ]; then
+		LOCAL="${LOCAL:+$LOCAL and }uncommitted changes"
+	fi
+	[ -z "$LOCAL" ] || note "tree has local changes ($LOCAL): they are built as they are in $TREE"
+}
+
+refuse_diverged() {
+	local disk=series-on-disk
+	tree_git branch -qf "$disk" "$1"
+	if [ -n "$2" ]; then
+		die tree "series or patches/ changed, and $TREE has uncommitted changes: neither is overwritten" \
+			"commit or stash there, then: git -C $TREE rebase --onto $disk $(state_get head | cut -c 1-12)"
+	fi
+	die tree "series or patches/ changed, and $TREE has commits of its own: neither is overwritten" \
+		"git -C $TREE rebase --onto $disk $(state_get head | cut -c 1-12), then scripts/tree refresh"
+}
+
+# create_tree: a repository of our own that borrows the objects of STORE. Made under
+# another name first: a tree that has its name is complete.
+create_tree() {
+	local new=$TREE.new
+	if [ -d "$TREE" ]; then
+		if tree_git cat-file -e "$BASE^{tree}" 2> /dev/null; then
+			return
+		fi
+		# The cache was emptied, or DIR moved on: borrow from where the base is now.
+		borrow_objects "$TREE"
+		tree_git cat-file -e "$BASE^{tree}" 2> /dev/null ||
+			die tree "$TREE cannot find its base $BASE" "move it away; it will be made anew"
+		return
+	fi
+	stage tree "checking out $ORIGIN"
+	need_space "$WORKSPACE" 2500 environment
+	rm -rf "$new"
+	temporary "$new"
+	git init -q -b "$BRANCH" "$new"
+	borrow_objects "$new"
+	git -C "$new" config checkout.workers 0
+	git -C "$new" config core.untrackedCache true
+	git -C "$new" reset -q --hard "$BASE" ||
+		die environment "the kernel tree could not be written to $new" "look at the disk space"
+	mv "$new" "$TREE"
+	state_set "base=$BASE" "hash=none" "head=$BASE"
+}
+
+borrow_objects() {
+	{
+		echo "$STORE/objects"
+		# Alternates of alternates are followed by git, but only so deep.
+		cat "$STORE/objects/info/alternates" 2> /dev/null || true
+	} > "$1/.git/objects/info/alternates"
+}
+
+# apply_patches ...: prints the new head; the tree itself is not touched.
+apply_patches() {
+	local commits
+	commits=$(series_py apply "$TREE" "$BASE" "$@") || return
+	if [ -n "$commits" ]; then
+		tail -n 1 <<< "$commits" | cut -d ' ' -f 1
+	else
+		echo "$BASE"
+	fi
+}
+
+# switch_to COMMIT: only files that differ are written, all others keep their
+# times, so make rebuilds no more than it must. The tree is known to be clean.
+switch_to() {
+	state_set "base=$BASE" "hash=none" "head=$(state_get head)" "switching=$1" "to=$SERIES_HASH"
+	tree_git checkout -q -B "$BRANCH" "$1"
+	state_set "base=$BASE" "hash=$SERIES_HASH" "head=$1"
+}
+
+# finish_switch: the last run was stopped in switch_to().
+finish_switch() {
+	local to
+	to=$(state_get switching)
+	[ -n "$to" ] || return 0
+	note "finishing the checkout that was interrupted"
+	rm -f "$TREE/.git/index.lock" "$TREE/.git/HEAD.lock"
+	tree_git checkout -q -f -B "$BRANCH" "$to"
+	state_set "base=$(state_get base)" "hash=$(state_get to)" "head=$to"
+}
