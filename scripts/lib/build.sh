@@ -21,7 +21,7 @@ has_suites() { compgen -G "$TREE/mm/tests/gup_*_kunit.c" > /dev/null; }
 # choose_config NAME: set CONFIG, OUT and FRAGMENTS.
 choose_config() {
 	local fragment
-	[ -f "$CONFIGS/$1" ] && [[ $1 != *.* ]] && [ "$1" != cmdline ] ||
+	grep -qxF "$1" <<< "$(config_names)" ||
 		die usage "no configuration '$1'" "there are: $(config_names | paste -sd ' ')"
 	CONFIG=$1
 	OUT=$WORKSPACE/o/$CONFIG
@@ -60,7 +60,7 @@ configure() {
 		tail -n 10 "$log" >&2
 		die config "merge_config.sh failed, see $log" "look at the fragments in configs/"
 	fi
-	python3 "$LIB/configcheck.py" "$OUT/.config" "${FRAGMENTS[@]}"
+	py configcheck "$OUT/.config" "${FRAGMENTS[@]}"
 	if cmp -s "$before" "$OUT/.config"; then
 		cp -p "$before" "$OUT/.config"
 	fi
@@ -102,12 +102,16 @@ build() {
 # make_kernel TARGET...: show the first error and where the rest is.
 make_kernel() {
 	local log=$OUT/build.log objects
-	BUILD_LOG=$log
 	if ! kernel_make -j"$JOBS" "$@" > "$log" 2>&1; then
 		explain_build_failure "$log"
 	fi
-	objects=$(grep -cE '^ +(CC|AS|LD|AR) ' "$log" || true)
-	note "$objects objects made, $(grep -c 'warning:' "$log" || true) warnings"
+	objects=$(grep -cE '^ +(CC|AS) ' "$log" || true)
+	# Kept by commit: a second build makes nothing, and so warns of nothing.
+	if [ "$objects" != 0 ]; then
+		grep 'warning:' "$log" > "$OUT/warnings.$HEAD" || rm -f "$OUT/warnings.$HEAD"
+	fi
+	WARNINGS=$(cat "$OUT/warnings.$HEAD" 2> /dev/null || true)
+	note "$objects objects compiled, $(grep -c . <<< "$WARNINGS" || true) warnings"
 }
 
 explain_build_failure() {

@@ -87,7 +87,7 @@ on_exit() {
 		fi ;;
 	esac
 	if [ "$status" != 0 ]; then
-		echo "FAIL($(exit_class_of "$status")): $SUMMARY ($SECONDS s)$VERDICT_SUFFIX"
+		echo "FAIL($(exit_class_of "$status")): $SUMMARY ($SECONDS s)$VERDICT_SUFFIX" >&"$TERMINAL"
 	fi
 	[ ${#TEMPORARIES[@]} = 0 ] || rm -rf -- "${TEMPORARIES[@]}"
 	exit "$status"
@@ -101,6 +101,8 @@ on_error() {
 
 verb_start() {
 	VERB=$1
+	# The traps may run where stdout is a log.
+	exec {TERMINAL}>&1
 	trap on_exit EXIT
 	trap 'on_error $LINENO' ERR
 	trap 'exit 130' INT TERM
@@ -126,6 +128,13 @@ need_number() {
 	[[ $2 =~ ^[0-9]+$ ]] || usage_error "$1 wants a number, not '$2'"
 }
 
+# py NAME ARGUMENT...: a helper of ours. -S: the standard library is all it needs.
+py() {
+	local name=$1
+	shift
+	python3 -S "$LIB/$name.py" "$@"
+}
+
 # ------------------------------------------------------------------------- locks
 
 # lock FILE WHAT: hold FILE until this verb ends; a second run waits for it.
@@ -143,6 +152,12 @@ lock() {
 	HELD[$1]=$fd
 }
 
+unlock() {
+	local fd=${HELD[$1]:-}
+	[ -z "$fd" ] || exec {fd}>&-
+	unset "HELD[$1]"
+}
+
 # ------------------------------------------------------------------ free disk space
 
 # need_space DIR MEBIBYTES CLASS: say early what would go wrong late.
@@ -153,4 +168,30 @@ need_space() {
 	[ "$have" -ge "$2" ] ||
 		die "$3" "not enough disk space: $1 has $have MiB free, $2 MiB are needed" \
 			"free some space there and run the same command again"
+}
+
+# --------------------------------------------------------------------------- counts
+
+# A check is something that can fail. Those of scripts/check and scripts/test are
+# counted, and a failed one does not end the run.
+PASSED=0 FAILED=0 FAILURES=()
+passed() { PASSED=$((PASSED + ${1:-1})); }
+failed() {
+	FAILED=$((FAILED + 1))
+	FAILURES+=("$1")
+	echo "  FAILED: $1"
+}
+
+# check NAME COMMAND...: passes if the command does; its output is shown only if not.
+check() {
+	local name=$1 out
+	shift
+	if out=$("$@" 2>&1); then
+		passed
+	else
+		# Ctrl-C is not a finding.
+		[ $? -lt 130 ] || exit 130
+		failed "$name"
+		head -n 30 <<< "$out" | sed 's/^/    /'
+	fi
 }

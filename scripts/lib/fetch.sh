@@ -18,6 +18,7 @@ source_from_cache() {
 	if ! git -C "$PRISTINE" rev-parse -q --verify 'refs/heads/base^{tree}' > /dev/null 2>&1; then
 		fetch_kernel
 	fi
+	unlock "$CACHE/lock"
 	STORE=$PRISTINE
 	BASE=$(git -C "$PRISTINE" rev-parse refs/heads/base)
 	ORIGIN=$(cat "$PRISTINE/origin")
@@ -33,9 +34,11 @@ fetch_kernel() {
 	temporary "$new"
 	git init -q --bare "$new"
 	stage fetch "kernel $KERNEL into $CACHE"
-	fetch_debian "$new" || fetch_upstream "$new" ||
+	if ! fetch_debian "$new" && ! fetch_upstream "$new"; then
+		need_space "$CACHE" 100 fetch	# the likely reason
 		die fetch "no kernel source: neither Debian's package $PACKAGE nor kernel.org could be had" \
 			"look at the network, or give a tree of your own: --tree DIR"
+	fi
 	rm -rf "$PRISTINE"
 	mv "$new" "$PRISTINE"
 	# The package is in the repository now.
@@ -45,10 +48,10 @@ fetch_kernel() {
 # fetch_debian REPOSITORY: from Debian's package, where there is apt.
 fetch_debian() {
 	local package commit
-	command -v apt-get > /dev/null && command -v dpkg-deb > /dev/null || {
+	if ! command -v apt-get > /dev/null || ! command -v dpkg-deb > /dev/null; then
 		note "no apt here: not trying Debian's package"
 		return 1
-	}
+	fi
 	package=$(download_package) || return 1
 	stage import "${package##*/}"
 	commit=$(import_package "$package" "$1") || {
@@ -67,7 +70,7 @@ import_package() {
 	dpkg-deb --fsys-tarfile "$1" |
 		tar -xOf - "./usr/src/$PACKAGE.tar.xz" |
 		xz -dc -T0 |
-		python3 "$LIB/tar2git.py" "$2" --strip 1
+		py tar2git "$2" --strip 1
 }
 
 # download_package: print the path of the downloaded package. apt is given
@@ -107,6 +110,7 @@ own_apt() {
 }
 
 # debian_mirrors: the archives that this machine's apt already uses.
+# shellcheck disable=SC2016 # $(ORIGIN) and the like are apt's
 debian_mirrors() {
 	apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' 2> /dev/null |
 		awk '$1 == "Debian" && $2 == "Debian" { print $3 }' | sort -u | grep . ||
@@ -127,7 +131,7 @@ fetch_upstream() {
 		return 1
 	fi
 	git -C "$1" update-ref refs/heads/base \
-		"$(python3 "$LIB/basecommit.py" "$1" FETCH_HEAD)"
+		"$(py basecommit "$1" FETCH_HEAD)"
 	git -C "$1" symbolic-ref HEAD refs/heads/base
 	echo "kernel.org tag v$KERNEL" > "$1/origin"
 }
@@ -187,8 +191,9 @@ source_from_git() {
 	fi
 	(cd "$dir" && realpath "$(user_git "$dir" rev-parse --git-path objects)") \
 		> "$STORE/objects/info/alternates"
-	BASE=$(python3 "$LIB/basecommit.py" "$STORE" "$(user_git "$dir" rev-parse 'HEAD^{tree}')")
+	BASE=$(py basecommit "$STORE" "$(user_git "$dir" rev-parse 'HEAD^{tree}')")
 	git -C "$STORE" update-ref refs/heads/base "$BASE"
+	unlock "$STORE.lock"
 	ORIGIN="$dir at $(user_git "$dir" rev-parse --short=12 HEAD)"
 }
 
@@ -208,11 +213,12 @@ source_from_files() {
 		temporary "$STORE.new"
 		git init -q --bare "$STORE.new"
 		git -C "$STORE.new" update-ref refs/heads/base \
-			"$(tar -C "$dir" --exclude=./.git -cf - . | python3 "$LIB/tar2git.py" "$STORE.new")"
+			"$(tar -C "$dir" --exclude=./.git -cf - . | py tar2git "$STORE.new")"
 		echo "$state" > "$STORE.new/state"
 		rm -rf "$STORE"
 		mv "$STORE.new" "$STORE"
 	fi
+	unlock "$STORE.lock"
 	BASE=$(git -C "$STORE" rev-parse refs/heads/base)
 	ORIGIN="$dir (files)"
 }

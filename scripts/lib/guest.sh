@@ -20,7 +20,7 @@ choose_accelerator() {
 			ACCEL=tcg ACCEL_WHY='no /dev/kvm: using TCG'
 		elif [ ! -w /dev/kvm ]; then
 			ACCEL=tcg ACCEL_WHY='no right to open /dev/kvm: using TCG'
-		elif python3 "$LIB/probe.py" "$QEMU" kvm; then
+		elif py probe "$QEMU" kvm; then
 			ACCEL=kvm ACCEL_WHY='KVM runs a guest'
 		else
 			ACCEL=tcg ACCEL_WHY='KVM opens but does not run a guest: using TCG'
@@ -49,6 +49,7 @@ qemu_command() {
 	local accel=$ACCEL append
 	[ "$ACCEL" = kvm ] || accel=tcg,thread=multi
 	append="$( { words "$CONFIGS/cmdline"; words "$CONFIGS/$CONFIG.cmdline"; } | paste -sd ' ') $2"
+	# shellcheck disable=SC2034 # for scripts/boot
 	QEMU_COMMAND=(
 		"$QEMU" -nodefaults -display none -no-reboot
 		-accel "$accel" -cpu max -smp "$GUEST_CPUS" -m "$GUEST_MEMORY"

@@ -5,6 +5,7 @@
   series.py hash BASE                what applying would depend on
   series.py apply REPO BASE          print the commits, one "id file" line each
   series.py refresh REPO BASE HEAD   write patches/ and series from BASE..HEAD
+  series.py same REPO BASE HEAD      would refresh change anything?
   series.py base REPO BASE           compare BASE with patches/base
   series.py version REPO BASE        its kernel version
 
@@ -263,9 +264,9 @@ def write(path, content):
     return True
 
 
-def refresh(repo, base, head):
-    git = Git(repo)
-    series = Series()
+def export(repo, base, head):
+    """{path: content} of what series and patches/ must be for BASE..HEAD."""
+    git, series = Git(repo), Series()
     if git.run("merge-base", "--is-ancestor", base, head, check=False).returncode:
         raise Failure("tree", f"{head[:12]} does not descend from the base {base[:12]}",
                       f"rebase your commits onto it: git -C {repo} rebase")
@@ -273,13 +274,14 @@ def refresh(repo, base, head):
         raise Failure("tree", "the branch holds a merge, which no patch can carry",
                       f"make it linear: git -C {repo} rebase {base[:12]}")
 
-    # A file whose subject is unchanged keeps its name.
+    # A patch whose subject is unchanged keeps its file's name.
     names = {}
     for entry in series.entries:
         if entry.path.is_file():
             names.setdefault(subject_of(entry.content()), []).append(entry.name)
+    commits = git.text("rev-list", "--reverse", f"{base}..{head}").split()
     patches = {}
-    for commit in git.text("rev-list", "--reverse", f"{base}..{head}").split():
+    for commit in commits:
         content = git.run(*FORMAT_PATCH, "-1", commit).stdout
         subject = subject_of(content)
         if names.get(subject):
@@ -287,34 +289,51 @@ def refresh(repo, base, head):
         else:
             name = file_name(subject, {e.name for e in series.entries} | patches.keys())
         patches[name] = content
+    verify(repo, base, zip(commits, patches.items()))
+    return {
+        **{PATCHES / name: content for name, content in patches.items()},
+        SERIES: series.text(place(series, list(patches))).encode(),
+        BASE_RECORD: base_record(git, base, head).encode(),
+    }
 
-    # What was written must give the same trees and messages back. A message
-    # with a line of three dashes, say, would not.
+
+def verify(repo, base, exported):
+    """What was exported must give the same trees and messages back. A message
+    with a line of three dashes, say, would not."""
+    forms = {"contents": "%T", "message": "%B", "author": "%an %ae %at"}
     with tempfile.TemporaryDirectory() as scratch:
         applier = Applier(repo, base, scratch)
-        commits = git.text("rev-list", "--reverse", f"{base}..{head}").split()
-        for commit, (name, content) in zip(commits, patches.items()):
+        for commit, (name, content) in exported:
             again = applier.apply(name, content)
-            for what, form in (("tree", "%T"), ("message", "%B"), ("author", "%an %ae %at")):
-                if (git.text("show", "-s", f"--format={form}", commit)
-                        != git.text("show", "-s", f"--format={form}", again)):
-                    raise Failure("tree", f"the {what} of commit {commit[:12]} does not survive "
-                                  f"as a mail ({name})",
-                                  "look for '---' or diff lines in its message: git -C "
-                                  f"{repo} show {commit[:12]}")
+            for what, form in forms.items():
+                old, new = (applier.git.text("show", "-s", f"--format={form}", c)
+                            for c in (commit, again))
+                if old != new:
+                    raise Failure("tree", f"the {what} of commit {commit[:12]} would not survive "
+                                  f"as a mail ({name})", "look for lines of '---' or of a diff in "
+                                  f"its message: git -C {repo} show {commit[:12]}")
 
+
+def refresh(repo, base, head):
     PATCHES.mkdir(exist_ok=True)
-    changed = [n for n, content in patches.items() if write(PATCHES / n, content)]
-    write(SERIES, series.text(place(series, list(patches))).encode())
-    write(BASE_RECORD, base_record(git, base, head).encode())
-    gone = [e for e in series.entries if e.name not in patches and e.path.is_file()]
-    for entry in gone:
-        entry.path.unlink()
-    print(f"       {len(patches)} patches, {len(changed)} written, {len(gone)} removed")
-    for name in changed:
-        print(f"         wrote   patches/{name}")
-    for entry in gone:
-        print(f"         removed patches/{entry.name}")
+    files = export(repo, base, head)
+    gone = [e.path for e in Series().entries if e.path not in files and e.path.is_file()]
+    written = [path for path, content in files.items() if write(path, content)]
+    for path in gone:
+        path.unlink()
+    for verb, paths in (("wrote", written), ("removed", gone)):
+        for path in paths:
+            print(f"       {verb} {path.relative_to(ROOT)}")
+    if not written and not gone:
+        print("       nothing to change")
+
+
+def same(repo, base, head):
+    different = [str(path.relative_to(ROOT)) for path, content in export(repo, base, head).items()
+                 if not path.is_file() or path.read_bytes() != content]
+    if different:
+        raise Failure("check", "scripts/tree refresh would change " + ", ".join(different),
+                      "run it, and commit what it writes")
 
 
 # ------------------------------------------------------------- the recorded base
@@ -361,7 +380,7 @@ def check_base(repo, base):
 
 def run():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("verb", choices=["list", "hash", "apply", "refresh", "base", "version"])
+    parser.add_argument("verb", choices=["list", "hash", "apply", "refresh", "same", "base", "version"])
     parser.add_argument("arguments", nargs="*")
     parser.add_argument("--first", type=int)
     parser.add_argument("--on-top", action="store_true")
@@ -378,6 +397,8 @@ def run():
             print(commit, name)
     elif options.verb == "refresh":
         refresh(*arguments)
+    elif options.verb == "same":
+        same(*arguments)
     elif options.verb == "version":
         print(".".join(kernel_version(Git(arguments[0]).text("show", f"{arguments[1]}:Makefile"))))
     else:

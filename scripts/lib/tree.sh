@@ -25,11 +25,10 @@ choose_source() {
 		source_from_cache
 		WORKSPACE=$BUILD
 	fi
-	VERSION=$(series_py version "$STORE" "$BASE")
-	series_py base "$STORE" "$BASE"
+	# shellcheck disable=SC2034 # for the verbs
+	VERSION=$(py series version "$STORE" "$BASE")
+	py series base "$STORE" "$BASE"
 }
-
-series_py() { python3 "$LIB/series.py" "$@"; }
 
 # ------------------------------------------------------------------ the state file
 
@@ -50,13 +49,12 @@ tree_dirty() { tree_git status --porcelain | head -n 20; }
 # prepare_tree [--first N [--on-top]]: bring $WORKSPACE/tree to the selected
 # patches, or leave it where the user has changed it. Sets TREE, HEAD, SERIES_HASH,
 # and LOCAL to what was changed locally ("" if nothing).
-# shellcheck disable=SC2120 # no arguments: the whole series
 prepare_tree() {
 	local recorded_hash recorded_head dirty new
 	TREE=$WORKSPACE/tree
 	LOCAL=
 	lock "$WORKSPACE/lock" "$WORKSPACE"
-	SERIES_HASH=$(series_py hash "$BASE" "$@")
+	SERIES_HASH=$(py series hash "$BASE" "$@")
 	create_tree
 	finish_switch
 	recorded_hash=$(state_get hash)
@@ -67,18 +65,25 @@ prepare_tree() {
 		describe_local "$recorded_head" "$dirty"
 		return
 	fi
-	stage apply "$(series_py list | wc -l) patches in series${*:+, selected: $*}"
+	stage apply "$(py series list | wc -l) patches in series${*:+, selected: $*}"
 	new=$(apply_patches "$@")
 	if [ "$HEAD" = "$recorded_head" ] && [ -z "$dirty" ]; then
 		switch_to "$new"
 		HEAD=$new
-	elif tree_git merge-base --is-ancestor "$new" HEAD; then
-		# The user's commits already stand on the series as it is now.
+	elif stands_on "$new" "$recorded_head"; then
 		state_set "base=$BASE" "hash=$SERIES_HASH" "head=$new"
 		describe_local "$new" "$dirty"
 	else
 		refuse_diverged "$new" "$dirty"
 	fi
+}
+
+# stands_on NEW OLD: have the user's commits been rebased from the series as it was
+# (OLD) to the series as it is (NEW)? Where patches were removed from the end, NEW is
+# below OLD, and a tree that still holds OLD has not been.
+stands_on() {
+	tree_git merge-base --is-ancestor "$1" HEAD || return 1
+	! { tree_git merge-base --is-ancestor "$1" "$2" && tree_git merge-base --is-ancestor "$2" HEAD; }
 }
 
 describe_local() {
@@ -141,7 +146,7 @@ borrow_objects() {
 # apply_patches ...: prints the new head; the tree itself is not touched.
 apply_patches() {
 	local commits
-	commits=$(series_py apply "$TREE" "$BASE" "$@") || return
+	commits=$(py series apply "$TREE" "$BASE" "$@") || return
 	if [ -n "$commits" ]; then
 		tail -n 1 <<< "$commits" | cut -d ' ' -f 1
 	else

@@ -92,15 +92,15 @@ def judge(run, guest, lines, kunit):
         return tests()
 
     def tests():
-        if run["suites"] and not suites:
+        if run["expected_suites"] and not suites:
             return "test", "no suite ran", []
-        missing = [name for name in run["suites"] if name not in suites]
+        missing = [name for name in run["expected_suites"] if name not in suites]
         if missing:
             return "test", "did not run: " + ", ".join(missing), []
-        strangers = [name for name in suites if name not in run["suites"]]
+        strangers = [name for name in suites if name not in run["expected_suites"]]
         if strangers:
             return "test", "ran, but is not in the tree's sources: " + ", ".join(strangers), []
-        if plan != len(run["suites"]):
+        if plan != len(run["expected_suites"]):
             return "test", f"the kernel planned {plan} suites, not {len(run['suites'])}", []
         for field, word in (("failures", "failed"), ("skips", "skipped")):
             names = [f"{suite}.{name}" for suite, counts in suites.items()

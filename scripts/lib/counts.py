@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0
+"""counts.py kunit JSON...: "passed failed skipped" of results of kunit.py --json.
+
+counts.py expect RESULT FILE: a run on a kernel without the fixes. The tests that FILE
+names (globs, one a line) must fail, each glob at least once, and all others pass.
+Prints the same three numbers, where a failure that was expected counts as passed.
+"""
+
+import fnmatch
+import json
+import pathlib
+import sys
+
+import verdict
+from common import Failure, main
+
+
+def kunit(paths):
+    totals = [0, 0, 0]
+    for path in paths:
+        counted = verdict.count(json.loads(pathlib.Path(path).read_text()))
+        for index, key in enumerate(("passed", "failed", "skipped")):
+            totals[index] += counted[key]
+    return totals
+
+
+def expect(result_path, list_path):
+    result = json.loads(pathlib.Path(result_path).read_text())
+    globs = [line.split("#")[0].strip() for line in pathlib.Path(list_path).read_text().splitlines()]
+    globs = [glob for glob in globs if glob]
+    if not globs:
+        raise Failure("check", f"{list_path} names no test")
+    wrong = []
+    if result["verdict"] != "test" or not result["suites"]:
+        wrong.append(f"the run ended with '{result['verdict']}: {result['why']}', not with failed tests")
+    missing = [name for name in result["expected_suites"] if name not in result["suites"]]
+    wrong += [f"did not run: {name}" for name in missing]
+    failures = [f"{suite}.{name}" for suite, counts in result["suites"].items()
+                for name in counts["failures"]]
+    skips = [f"{suite}.{name}" for suite, counts in result["suites"].items() for name in counts["skips"]]
+    wrong += [f"skipped: {name}" for name in skips]
+    wrong += [f"fails, and is not expected to: {name}" for name in failures
+              if not any(fnmatch.fnmatchcase(name, glob) for glob in globs)]
+    wrong += [f"no test of this name failed: {glob}" for glob in globs
+              if not any(fnmatch.fnmatchcase(name, glob) for name in failures)]
+    for line in wrong:
+        print(f"    {line}", file=sys.stderr)
+    good = result["totals"]["passed"] + len(failures)
+    return [good, len(wrong), 0]
+
+
+def run():
+    if sys.argv[1] == "kunit":
+        totals = kunit(sys.argv[2:])
+    else:
+        totals = expect(*sys.argv[2:])
+    print(*totals)
+    return 0
+
+
+if __name__ == "__main__":
+    main(run)

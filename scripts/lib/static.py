@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0
+"""static.py CHECK: checks of this repository that need no kernel.
+
+  spdx       every file says GPL-2.0 (patches say it in the files they add)
+  neutral    no path of somebody's machine, no address of a package mirror
+  series     series and patches/ name the same files; each patch is as it must be
+  readme     README.md's table of exit codes is that of scripts/lib/exit-codes
+  python     every Python file compiles without a warning
+  allowlist  entries of the splat checker carry a reason, and each denied kind a log
+"""
+
+import re
+import subprocess
+import sys
+import warnings
+
+import splat
+from common import LIB, ROOT, Failure, main
+from series import PATCHES, Series, subject_of
+
+SECTIONS = ("fixes", "seams", "tests", "docs", "legacy", "batching")
+NO_TAG = ("COPYING", "series")  # the licence itself; a file whose first line is fixed
+PRIVATE = re.compile(r"(?<![\w.$}/])/(home|root|tmp|work|Users|mnt|srv)/\w")
+MIRROR = re.compile(r"https?://[\w.-]*(deb|ubuntu|mirror|archive|registry|pypi|npmjs)\b", re.I)
+
+
+def files():
+    """What git tracks, or would; a plain copy of the repository is taken as it is."""
+    listed = subprocess.run(["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard"],
+                            capture_output=True, text=True, check=False)
+    if listed.returncode == 0:
+        names = listed.stdout.splitlines()
+    else:
+        names = [str(p.relative_to(ROOT)) for p in ROOT.rglob("*")
+                 if p.is_file() and p.relative_to(ROOT).parts[0] != "build"
+                 and "__pycache__" not in p.parts]
+    return sorted(name for name in names if (ROOT / name).is_file())
+
+
+def text(name):
+    return (ROOT / name).read_text(encoding="utf-8", errors="replace")
+
+
+def spdx():
+    for name in files():
+        if name not in NO_TAG and not name.endswith(".patch"):
+            if not re.search(r"SPDX-License-Identifier: GPL-2\.0", "\n".join(text(name).splitlines()[:5])):
+                yield f"{name}: no SPDX tag in its first lines"
+    for name in files():
+        if name.endswith(".patch"):
+            new = re.findall(r"^--- /dev/null\n\+\+\+ b/(.*)\n@@.*\n((?:\+.*\n){1,2})", text(name), re.M)
+            for path, head in new:
+                if "SPDX-License-Identifier" not in head and not path.endswith(".kunitconfig"):
+                    yield f"{name}: {path} is added without an SPDX tag"
+
+
+def neutral():
+    for name in files():
+        if name == "COPYING":
+            continue
+        for number, line in enumerate(text(name).splitlines(), 1):
+            if PRIVATE.search(line):
+                yield f"{name}:{number}: a path of one machine: {line.strip()}"
+            if MIRROR.search(line):
+                yield f"{name}:{number}: an address of a package mirror: {line.strip()}"
+
+
+def series():
+    the_series = Series()
+    names = [entry.name for entry in the_series.entries]
+    for path in sorted(PATCHES.glob("*.patch")):
+        if path.name not in names and path.name != "0000-cover-letter.patch":
+            yield f"patches/{path.name} is not in series"
+    for entry in the_series.entries:
+        content = entry.content()
+        where = f"patches/{entry.name}"
+        message = content.decode("utf-8", "replace").split("\ndiff --git ")[0]
+        if entry.section not in SECTIONS:
+            yield f"series line {entry.line}: section '{entry.section}' is none of {SECTIONS}"
+        if not message.startswith("From " + "0" * 40 + " "):
+            yield f"{where}: was not written with --zero-commit"
+        for field in ("From: ", "Date: ", "Subject: [PATCH] "):
+            if not re.search("^" + re.escape(field), message, re.M):
+                yield f"{where}: no line '{field.strip()}'"
+        if re.search(r"^Signed-off-by:", message, re.M | re.I):
+            yield f"{where}: has a Signed-off-by, which whoever posts it adds"
+        if len(message.split("\n\n", 1)[-1].split("\n---\n")[0].strip()) < 40:
+            yield f"{where}: gives no reason in its message"
+        if entry.section == "fixes" and not re.search(
+                r'^Fixes: [0-9a-f]{12,} \("', message, re.M) and "no Fixes:" not in message:
+            yield f"{where}: in section fixes without a Fixes: tag (or a sentence with 'no Fixes:')"
+        if not subject_of(content):
+            yield f"{where}: no subject"
+
+
+def readme():
+    table = [line.split(None, 2) for line in (LIB / "exit-codes").read_text().splitlines()
+             if line and not line.startswith("#")]
+    shown = re.findall(r"^\| *(\d+) *\| *(\w+) *\| *(.*?) *\|$", text("README.md"), re.M)
+    if [tuple(row) for row in table] != shown:
+        yield "README.md's table of exit codes differs from scripts/lib/exit-codes"
+
+
+def python():
+    warnings.simplefilter("error")
+    for name in files():
+        if name.endswith(".py"):
+            try:
+                compile(text(name), name, "exec", dont_inherit=True)
+            except (SyntaxError, Warning) as problem:
+                yield f"{name}: {problem}"
+
+
+def allowlist():
+    for pattern, reason in splat.ALLOW:
+        if len(reason.split()) < 4:
+            yield f"splat.py: {pattern} is allowed without a reason"
+    for kind, _ in splat.DENY:
+        if not list((ROOT / "scripts/tests/logs").glob(f"{kind}*.log")):
+            yield f"splat.py: no scripts/tests/logs/{kind}*.log shows that it finds {kind}"
+
+
+CHECKS = {f.__name__: f for f in (spdx, neutral, series, readme, python, allowlist)}
+
+
+def run():
+    if len(sys.argv) != 2 or sys.argv[1] not in CHECKS:
+        raise Failure("usage", "static.py wants one of: " + " ".join(CHECKS))
+    found = list(CHECKS[sys.argv[1]]())
+    for line in found:
+        print(line)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    main(run)

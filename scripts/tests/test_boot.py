@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: GPL-2.0
+"""scripts/boot against a fake kernel and a fake QEMU: verdicts, bad input, reuse."""
+
+import os
+import pathlib
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from sandbox import GOOD, GUP_C, HEAD, TAIL, SandboxTest, git, ktap, write_files  # noqa: E402
+
+WARNING = "[    0.55] ------------[ cut here ]------------\n[    0.55] WARNING: mm/gup.c:7 at gup+0x1/0x2\n"
+
+
+class Verdicts(SandboxTest):
+    def test_pass(self):
+        result = self.good("boot")
+        self.assertRegex(result.last, r"^PASS: 2 suites, 3 passed, 0 failed, 0 skipped, tcg, guest "
+                         r"[\d.]+ s \(\d+ s, log: .*-boot\)$")
+        found = self.result()
+        self.assertEqual(found["suites"]["gup_alpha"]["passed"], 2)
+        self.assertEqual(found["totals"], {"passed": 3, "failed": 0, "skipped": 0})
+        for stage in ("deps", "tree", "apply", "config", "build", "boot"):
+            self.assertIn(stage, found["stages"])
+        results = self.repo / "build/results/latest"
+        for name in ("console.log", ".config", "qemu-cmd", "reproduce", "bzImage"):
+            self.assertTrue((results / name).stat().st_size, name)
+        self.assertIn("accel tcg,thread=multi", (results / "qemu-cmd").read_text().replace("\\", ""))
+        self.assertIn("panic_on_taint=fffbffff", (results / "qemu-cmd").read_text())
+
+    def test_reproduce_boots_the_saved_kernel(self):
+        self.good("boot")
+        import subprocess
+        out = subprocess.run([self.repo / "build/results/latest/reproduce"], env=self.environment,
+                             capture_output=True, text=True, check=True).stdout
+        self.assertIn("KTAP version 1", out)
+
+    def test_failed(self):
+        self.console({**GOOD, "gup_beta": {"one": "not ok"}})
+        self.bad("test", "boot", names=["gup_beta.one"])
+
+    def test_skipped(self):
+        self.console({**GOOD, "gup_beta": {"one": "skip", "two": "ok"}})
+        self.bad("test", "boot", names=["1 skipped", "gup_beta.one"])
+
+    def test_suite_missing(self):
+        self.console({"gup_alpha": {"one": "ok"}})
+        self.bad("test", "boot", names=["did not run: gup_beta"])
+
+    def test_suite_too_many(self):
+        self.console({**GOOD, "other": {"one": "ok"}})
+        self.bad("test", "boot", names=["other"])
+
+    def test_no_suite_ran(self):
+        self.console({})
+        self.bad("test", "boot", names=["no suite ran"])
+
+    def test_warning_between_tests(self):
+        self.console(GOOD, between=WARNING)
+        self.bad("splat", "boot", names=["WARNING: mm/gup.c:7"])
+
+    def test_panic_in_a_test(self):
+        self.console(GOOD, between=WARNING, tail="[    0.56] Kernel panic - not syncing: panic_on_taint set ...\n")
+        self.bad("splat", "boot", names=["WARNING: mm/gup.c:7"])
+
+    def test_panic_is_not_waited_for(self):
+        self.console({}, head=HEAD + "[    0.4] Kernel panic - not syncing: no init\n", tail="")
+        start = time.monotonic()
+        result = self.script("boot", FAKE_QEMU="hang")
+        self.assertLess(time.monotonic() - start, 20)
+        self.assertIn("no init", result.last)
+
+    def test_panic_before_the_tests(self):
+        (self.top / "console").write_text(HEAD + "[    0.4] Kernel panic - not syncing: no init\n")
+        self.bad("boot", "boot", names=["no init"])
+
+    def test_hang(self):
+        self.console(GOOD, tail="")
+        self.bad("timeout", "boot", "--timeout", "6", names=["no output for 3 s", "ok 2 gup_beta"],
+                 FAKE_QEMU="hang")
+
+    def test_prints_nothing(self):
+        (self.top / "console").write_text("")
+        self.bad("boot", "boot", "--timeout", "6", names=["printed nothing for 2 s"], FAKE_QEMU="hang")
+
+    def test_ends_with_nothing(self):
+        (self.top / "console").write_text("")
+        self.bad("boot", "boot", names=["status 1", "no such machine"], FAKE_STATUS="1",
+                 FAKE_QEMU_ERR="no such machine")
+
+    def test_qemu_status_counts(self):
+        self.bad("boot", "boot", names=["status 3"], FAKE_STATUS="3")
+
+    def test_no_end_of_the_tests(self):
+        self.console(GOOD, tail="")
+        self.bad("boot", "boot", names=["before its tests were done"])
+
+    def test_tests_never_began(self):
+        (self.top / "console").write_text(HEAD + TAIL)
+        self.bad("boot", "boot", names=["before its tests began"])
+
+    def test_one_cpu(self):
+        self.console(GOOD, head=HEAD.replace("2 CPUs", "1 CPU"))
+        self.bad("boot", "boot", names=["1 CPUs came up"])
+
+    def test_taint_unknown(self):
+        self.console(GOOD, head="".join(l for l in HEAD.splitlines(True) if "taint" not in l))
+        self.bad("boot", "boot", names=["panic_on_taint"])
+        # With --keep-going it is not asked for.
+        self.good("boot", "--keep-going")
+
+    def test_cut_off_in_a_test(self):
+        full = HEAD + ktap(GOOD)
+        (self.top / "console").write_text(full[:full.index("ok 1 gup_alpha")])
+        self.bad("boot", "boot", names=["before its tests were done"])
+
+    def test_several_globs_are_several_boots(self):
+        self.console({"gup_alpha": {"one": "ok"}})
+        result = self.bad("test", "boot", "--suite", "gup_a*", "--suite", "gup_beta.one")
+        self.assertEqual(result.output.count(" boot  "), 2)
+        self.assertIn("PASS: 1 suites", result.output)
+
+
+class BadInput(SandboxTest):
+    def test_unknown_option(self):
+        self.bad("usage", "boot", "--colour", names=["--colour", "--help"])
+        self.bad("usage", "tree", "grow", names=["grow"])
+        self.bad("usage", "tree", names=["which verb"])
+        self.bad("usage", "check", "--all", names=["--all"])
+
+    def test_option_without_or_with_a_wrong_value(self):
+        self.bad("usage", "boot", "--suite", names=["--suite"])
+        self.bad("usage", "boot", "--patches", "all", names=["'all'"])
+        self.bad("usage", "boot", "--patches", "9", names=["3 patches", "9"])
+        self.bad("usage", "boot", "--jobs", "0", names=["--jobs"])
+
+    def test_unknown_suite_lists_the_suites(self):
+        self.bad("usage", "boot", "--suite", "gup_gamma", names=["gup_gamma", "gup_alpha, gup_beta"])
+
+    def test_unknown_config_lists_the_configs(self):
+        self.bad("usage", "boot", "--config", "fast", names=["fast", "reference"])
+
+    def test_option_that_did_not_survive(self):
+        with open(self.repo / "configs/mm.config", "a", encoding="utf-8") as fragment:
+            fragment.write("CONFIG_NOTHING=y\n")
+        self.bad("config", "boot", names=["CONFIG_NOTHING=y", "mm.config"])
+
+    def test_check_line_that_does_not_hold(self):
+        with open(self.repo / "configs/mm.config", "a", encoding="utf-8") as fragment:
+            fragment.write("#CHECK#CONFIG_ABSENT=y\n")
+        self.bad("config", "boot", names=["CONFIG_ABSENT=y", "mm.config"])
+
+    def test_fragment_without_file(self):
+        (self.repo / "configs/mm.config").unlink()
+        self.bad("config", "boot", names=["mm.config"])
+
+    def test_compile_error(self):
+        self.good("tree", "apply")
+        (self.tree() / "mm/gup.c").write_text(GUP_C.replace("return nr_pages;", "return nr_pgs;"))
+        result = self.bad("build", "boot", names=["mm/gup.c:10", "nr_pgs", "build.log"])
+        self.assertIn("nr_pgs", result.last)
+        self.assertNotIn(str(self.tree()), result.last)
+
+    def test_qemu_missing(self):
+        (self.bin / "qemu-system-x86_64").unlink()
+        # A PATH without any qemu: ours, and links to all the other programs.
+        tools = self.top / "tools"
+        tools.mkdir()
+        for folder in reversed(os.environ["PATH"].split(":")):
+            for program in pathlib.Path(folder).glob("*"):
+                link = tools / program.name
+                if not program.name.startswith("qemu-") and not link.is_symlink():
+                    link.symlink_to(program)
+        path = f"{self.bin}:{tools}"
+        self.bad("environment", "boot", names=["qemu-system-x86", "install"], PATH=path)
+        (self.bin / "apt-get").unlink()
+        (tools / "apt-get").unlink(missing_ok=True)
+        self.bad("environment", "boot", names=["qemu-system-x86", "no apt-get"], PATH=path)
+
+    def test_no_suite_in_the_tree(self):
+        (self.repo / "series").write_text("# BASE v7.3\n# section: fixes\nfix.patch\n")
+        self.bad("test", "boot", names=["no suite in this tree"])
+
+    def test_suite_file_without_a_suite(self):
+        self.good("tree", "apply")
+        write_files(self.tree(), {"mm/tests/gup_odd_kunit.c": "int odd;\n"})
+        self.bad("test", "boot", names=["gup_odd_kunit.c"])
+
+    def test_help(self):
+        for verb in ("boot", "tree", "check", "test"):
+            output = self.good(verb, "--help").output
+            self.assertIn(f"Usage: scripts/{verb}", output)
+            self.assertIn("12   splat", output)
+
+
+class Reuse(SandboxTest):
+    def test_unchanged_goes_straight_to_the_boot(self):
+        self.good("boot")
+        result = self.good("boot")
+        self.assertIn("unchanged", result.output)
+        self.assertNotIn(" config ", result.output)
+        self.assertNotIn(" apply ", result.output)
+
+    def test_an_edit_is_built_and_said(self):
+        self.good("boot")
+        image = self.repo / "build/o/reference/arch/x86/boot/bzImage"
+        before = image.read_bytes()
+        file = self.tree() / "mm/gup.c"
+        file.write_text(file.read_text() + "int edited_by_hand;\n")
+        result = self.good("boot")
+        self.assertIn("tree has local changes (uncommitted changes)", result.output)
+        self.assertIn(b"edited_by_hand", image.read_bytes())
+        self.assertEqual(self.result()["local_changes"], "uncommitted changes")
+        # And when the edit is taken back, the kernel is built again.
+        git(self.tree(), "checkout", "-q", "--", "mm/gup.c")
+        self.good("boot")
+        self.assertEqual(image.read_bytes(), before)
+
+    def test_an_image_that_was_lost_is_built_again(self):
+        self.good("boot")
+        (self.repo / "build/o/reference/arch/x86/boot/bzImage").unlink()
+        self.good("boot")
+
+    def test_an_unchanged_config_keeps_its_time(self):
+        self.good("boot")
+        config = self.repo / "build/o/reference/.config"
+        before = config.stat().st_mtime_ns
+        (self.repo / "build/o/reference/built").unlink()
+        self.good("boot")
+        self.assertEqual(config.stat().st_mtime_ns, before)
+
+    def test_prefixes_leave_the_tree_alone(self):
+        self.good("boot")
+        head = git(self.tree(), "rev-parse", "HEAD")
+        result = self.good("boot", "--patches", "0")
+        self.assertIn("2 suites", result.last)
+        prefix = self.repo / "build/prefix/tree"
+        self.assertEqual((prefix / "mm/gup.c").read_text(), GUP_C)
+        self.assertEqual(git(self.tree(), "rev-parse", "HEAD"), head)
+        self.good("boot", "--patches", "1")
+        self.assertNotEqual((prefix / "mm/gup.c").read_text(), GUP_C)
+
+    def test_a_patch_on_top_that_does_not_apply_is_named_and_left_out(self):
+        text = (self.repo / "series").read_text().replace("fix.patch", "")
+        (self.repo / "series").write_text(text + "fix.patch\n")  # now a "test"
+        patch = self.repo / "patches/fix.patch"
+        patch.write_text(patch.read_text().replace("nr_pages < 0", "nr_pages == 9"))
+        result = self.good("boot", "--patches", "0")
+        self.assertIn("left out", result.output)
+        self.assertIn("patches/fix.patch", result.output)
+        self.bad("apply", "boot", names=["patches/fix.patch"])
+
+    def test_only_boots_a_prefix_without_suites(self):
+        self.console({})
+        self.assertIn("0 suites", self.good("boot", "--only", "1").last)
+        self.bad("test", "boot", "--only", "2", names=["gup_alpha"])
+
+    def test_two_at_a_time(self):
+        import threading
+        results = []
+        threads = [threading.Thread(target=lambda: results.append(self.script("boot"))) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual([r.status for r in results], [0, 0], "\n".join(r.output for r in results))
+        self.assertEqual(len(list((self.repo / "build/results").glob("*-boot*"))), 2)
+
+
+class Interrupted(SandboxTest):
+    def continues(self):
+        self.assertTrue(self.good("boot").last.startswith("PASS: "))
+
+    def test_in_the_build(self):
+        slow = self.kernel / "Makefile"
+        slow.write_text(slow.read_text().replace("bzImage:\n", "bzImage:\n\ttouch $(O)/started; sleep $${FAKE_BUILD:-0}\n"))
+        import shutil
+        shutil.rmtree(self.cache / "linux.git")
+        self.fill_cache()
+        started = self.repo / "build/o/reference/started"
+        self.interrupt("boot", when=started.exists, FAKE_BUILD="30")
+        self.continues()
+
+    def test_in_the_boot(self):
+        self.console(GOOD, tail="")
+        log = self.repo / "build/results/latest/console.log"
+        self.interrupt("boot", when=lambda: log.exists() and log.stat().st_size > 0, FAKE_QEMU="hang")
+        self.console(GOOD)
+        self.continues()
+
+    def test_in_the_checkout(self):
+        self.good("boot")
+        # As a switch that was stopped leaves it: half of the files, an index lock.
+        state = self.repo / "build/state"
+        values = dict(line.split("=", 1) for line in state.read_text().splitlines())
+        state.write_text(f"base={values['base']}\nhash=none\nhead={values['base']}\n"
+                         f"switching={values['head']}\nto={values['hash']}\n")
+        (self.tree() / "mm/gup.c").write_text("half")
+        (self.tree() / ".git/index.lock").write_text("")
+        result = self.good("boot")
+        self.assertIn("interrupted", result.output)
+        self.assertEqual(git(self.tree(), "status", "--porcelain"), "")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: GPL-2.0
+"""scripts/tree: apply, refresh, status, other people's trees."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from sandbox import GUP_C, KERNEL, SandboxTest, fingerprint, git, write_files  # noqa: E402
+
+
+class Apply(SandboxTest):
+    def test_one_commit_per_patch_with_its_author(self):
+        self.good("tree", "apply")
+        log = git(self.tree(), "log", "--reverse", "--format=%s|%an|%ae")
+        self.assertEqual(log.splitlines()[1:], [
+            f"mm/gup: {what}|Test|test@invalid"
+            for what in ("return 0 for no pages", "add the alpha suite", "add the beta suite")])
+
+    def test_applying_twice_gives_the_same_commit(self):
+        self.good("tree", "apply")
+        head = git(self.tree(), "rev-parse", "HEAD")
+        shutil.rmtree(self.repo / "build")
+        self.good("tree", "apply")
+        self.assertEqual(git(self.tree(), "rev-parse", "HEAD"), head)
+
+    def test_a_failing_patch_is_named_with_file_and_hunk_and_leaves_the_tree(self):
+        self.good("tree", "apply")
+        before = fingerprint(self.tree() / "mm"), git(self.tree(), "rev-parse", "HEAD")
+        patch = self.repo / "patches/fix.patch"
+        patch.write_text(patch.read_text().replace("-\tif (nr_pages < 0)", "-\tif (nr_pages == 7)"))
+        self.bad("apply", "tree", "apply", names=["patches/fix.patch", "mm/gup.c", "hunk 1 of 1"])
+        self.assertEqual(before, (fingerprint(self.tree() / "mm"), git(self.tree(), "rev-parse", "HEAD")))
+
+    def test_a_patch_with_wrong_context_is_not_applied_with_fuzz(self):
+        patch = self.repo / "patches/fix.patch"
+        text = patch.read_text()
+        self.assertIn("\n /* SPDX" if "\n /* SPDX" in text else "\n int gup(int nr_pages)", text)
+        patch.write_text(text.replace("\n int gup(int nr_pages)", "\n int gup(long nr_pages)"))
+        self.bad("apply", "tree", "apply", names=["patches/fix.patch", "mm/gup.c"])
+
+    def test_an_entry_without_file(self):
+        (self.repo / "patches/alpha.patch").unlink()
+        self.bad("apply", "tree", "apply", names=["series line 6", "patches/alpha.patch"])
+
+    def test_a_file_that_is_no_mail(self):
+        (self.repo / "patches/alpha.patch").write_text("hello\n")
+        self.bad("apply", "tree", "apply", names=["patches/alpha.patch"])
+
+    def test_switching_keeps_the_time_of_unchanged_files(self):
+        self.good("tree", "apply")
+        before = (self.tree() / "mm/memory.c").stat().st_mtime_ns
+        changed = (self.tree() / "mm/gup.c").stat().st_mtime_ns
+        (self.repo / "series").write_text("# BASE v7.3\n# section: tests\nalpha.patch\n")
+        self.good("tree", "apply")
+        self.assertEqual((self.tree() / "mm/memory.c").stat().st_mtime_ns, before)
+        self.assertNotEqual((self.tree() / "mm/gup.c").stat().st_mtime_ns, changed)
+        self.assertEqual((self.tree() / "mm/gup.c").read_text(), GUP_C)
+
+    def test_a_new_file_of_the_user_is_seen(self):
+        self.good("tree", "apply")
+        (self.tree() / "mm/new.c").write_text("int new;\n")
+        self.assertIn("mm/new.c", self.good("tree", "status").output)
+
+
+class LocalChanges(SandboxTest):
+    def setUp(self):
+        super().setUp()
+        self.good("tree", "apply")
+
+    def change_series(self):
+        (self.repo / "series").write_text("# BASE v7.3\n# section: fixes\nfix.patch\n")
+
+    def test_uncommitted_changes_are_never_overwritten(self):
+        file = self.tree() / "mm/gup.c"
+        file.write_text(file.read_text() + "int mine;\n")
+        self.change_series()
+        self.bad("tree", "tree", "apply", names=["uncommitted changes", "next:"])
+        self.assertIn("int mine;", file.read_text())
+
+    def commit(self, message="mm/gup: mine\n\nA reason.\n"):
+        file = self.tree() / "mm/memory.c"
+        file.write_text(file.read_text() + "int mine;\n")
+        git(self.tree(), "commit", "-q", "-a", "-m", message)
+
+    def test_own_commits_are_never_overwritten_and_the_advice_works(self):
+        self.commit()
+        self.change_series()
+        result = self.bad("tree", "tree", "apply", names=["commits of its own"])
+        self.assertIn("mm/gup: mine", git(self.tree(), "log", "--format=%s"))
+        advice = re.search(r"rebase --onto (\S+) (\w+)", result.output)
+        git(self.tree(), "rebase", "-q", "--onto", advice[1], advice[2])
+        self.good("tree", "refresh")
+        self.assertIn("mm-gup-mine.patch", (self.repo / "series").read_text())
+        self.assertNotIn("alpha.patch", (self.repo / "series").read_text())
+
+    def test_refresh_does_not_overwrite_patches_that_changed(self):
+        self.commit()
+        patch = self.repo / "patches/beta.patch"
+        patch.write_text(patch.read_text().replace("gup_beta", "gup_gamma"))
+        kept = patch.read_text()
+        self.bad("tree", "tree", "refresh")
+        self.assertEqual(patch.read_text(), kept)
+
+    def test_status_names_local_changes(self):
+        self.commit()
+        (self.tree() / "mm/gup.c").write_text("int other;\n")
+        output = self.good("tree", "status").output
+        for expected in ("Linux 7.3.4", "the fake kernel", "3 patches", "mm/gup: mine", "M mm/gup.c",
+                         "patches/   as applied"):
+            self.assertIn(expected, output)
+
+    def test_refresh_wants_a_clean_tree(self):
+        (self.tree() / "mm/gup.c").write_text("int other;\n")
+        self.bad("tree", "tree", "refresh", names=["mm/gup.c"])
+
+
+class Refresh(SandboxTest):
+    def setUp(self):
+        super().setUp()
+        self.good("tree", "refresh")  # in our own form once
+
+    def snapshot(self):
+        return {p.name: p.read_bytes() for p in [*(self.repo / "patches").iterdir(), self.repo / "series"]}
+
+    def test_apply_then_refresh_changes_no_byte(self):
+        before = self.snapshot()
+        shutil.rmtree(self.repo / "build")
+        self.good("tree", "apply")
+        self.good("tree", "refresh")
+        self.assertEqual(self.snapshot(), before)
+        self.assertEqual(set(before), {"fix.patch", "alpha.patch", "beta.patch", "base", "series"})
+
+    def test_the_users_git_configuration_does_not_leak(self):
+        before = self.snapshot()
+        config = self.top / "home/.gitconfig"
+        write_files(self.top / "home", {".gitconfig": (
+            "[diff]\n\tnoprefix = true\n\talgorithm = minimal\n\tcontext = 9\n[format]\n"
+            "\tsignature = x\n\tsignOff = true\n\tnumbered = true\n[core]\n\tabbrev = 40\n")})
+        shutil.rmtree(self.repo / "build")
+        self.good("tree", "apply", HOME=str(config.parent))
+        self.good("tree", "refresh", HOME=str(config.parent))
+        self.assertEqual(self.snapshot(), before)
+
+    def test_a_new_commit_goes_behind_its_predecessor_in_the_same_section(self):
+        git(self.tree(), "checkout", "-q", "HEAD~2")
+        write_files(self.tree(), {"mm/memory.c": "// SPDX-License-Identifier: GPL-2.0\nint more;\n"})
+        git(self.tree(), "commit", "-q", "-a", "-m", "mm/memory: Count More!\n\nWhy.\n")
+        git(self.tree(), "cherry-pick", "gup~1", "gup")
+        git(self.tree(), "checkout", "-q", "-B", "gup")
+        self.good("tree", "refresh")
+        self.assertEqual((self.repo / "series").read_text(), (
+            "# BASE v7.3\n# section: fixes\nfix.patch\nmm-memory-count-more.patch\n\n"
+            "# section: tests\nalpha.patch\nbeta.patch\n"))
+        self.assertIn("mm/memory.c", (self.repo / "patches/base").read_text())
+        self.good("tree", "apply")
+
+    def test_a_removed_commit_takes_its_file_along(self):
+        git(self.tree(), "reset", "-q", "--hard", "HEAD~1")
+        self.good("tree", "refresh")
+        self.assertFalse((self.repo / "patches/beta.patch").exists())
+        self.assertNotIn("beta", (self.repo / "series").read_text())
+
+    def test_an_amended_patch_keeps_its_name(self):
+        write_files(self.tree(), {"mm/tests/gup_beta_kunit.c": "// SPDX-License-Identifier: GPL-2.0\n"})
+        git(self.tree(), "commit", "-q", "-a", "--amend", "--no-edit")
+        self.good("tree", "refresh")
+        self.assertNotIn("kunit_suite", (self.repo / "patches/beta.patch").read_text())
+        self.assertEqual(len(list((self.repo / "patches").glob("*.patch"))), 3)
+
+    def test_a_message_that_a_mail_cannot_carry_is_refused(self):
+        before = self.snapshot()
+        git(self.tree(), "commit", "-q", "--amend", "-m", "mm/gup: lose\n\nfirst\n\n---\n\nsecond\n")
+        self.bad("tree", "tree", "refresh", names=["would not survive", "message"])
+        self.assertEqual(self.snapshot(), before)
+
+    def test_non_ascii_survives(self):
+        git(self.tree(), "commit", "-q", "--amend", "--author=Ünal Ö <u@invalid>",
+            "-m", "mm/gup: grüße\n\nDie Begründung – lang genug.\n")
+        self.good("tree", "refresh")
+        before = self.snapshot()
+        shutil.rmtree(self.repo / "build")
+        self.good("tree", "apply")
+        self.assertEqual(git(self.tree(), "log", "-1", "--format=%an|%s"), "Ünal Ö|mm/gup: grüße")
+        self.good("tree", "refresh")
+        self.assertEqual(self.snapshot(), before)
+
+
+class EmptySeries(SandboxTest):
+    WITH_SERIES = False
+
+    def test_an_empty_series_is_the_base(self):
+        self.good("tree", "apply")
+        self.assertEqual(git(self.tree(), "rev-list", "--count", "HEAD"), "1")
+        self.good("tree", "refresh")
+        self.assertIn("# section: tests", (self.repo / "series").read_text())
+
+
+class UsersTree(SandboxTest):
+    WITH_CACHE = False
+
+    def clone(self):
+        """A repository with all that must stay as it is: stash, branches, index, config."""
+        user = self.top / "user"
+        shutil.copytree(self.kernel, user)
+        git(user, "init", "-q", "-b", "work")
+        git(user, "add", "-f", "-A")
+        git(user, "commit", "-q", "-m", "v7.3.4")
+        git(user, "branch", "other")
+        (user / "mm/memory.c").write_text("int stashed;\n")
+        git(user, "stash", "-q")
+        (user / "untracked").write_text("mine\n")
+        # Times older than the index, so that a careless git status would refresh it.
+        subprocess.run(["touch", "-d", "2020-01-01", str(user / "mm/memory.c")], check=True)
+        return user
+
+    def test_a_clone_is_as_before_to_the_byte(self):
+        user = self.clone()
+        before = fingerprint(user)
+        self.good("boot", "--tree", str(user))
+        self.good("boot", "--tree", str(user), "--patches", "0")
+        self.good("tree", "status", "--tree", str(user))
+        self.good("tree", "refresh", "--tree", str(user))
+        self.assertEqual(fingerprint(user), before)
+
+    def test_a_linked_worktree_and_a_shallow_clone(self):
+        user = self.clone()
+        linked = self.top / "linked"
+        git(user, "worktree", "add", "-q", str(linked), "other")
+        shallow = self.top / "shallow"
+        git(self.top, "clone", "-q", "--depth", "1", f"file://{user}", str(shallow))
+        for tree in (linked, shallow):
+            before = fingerprint(tree), fingerprint(user)
+            self.good("tree", "apply", "--tree", str(tree))
+            self.assertEqual((fingerprint(tree), fingerprint(user)), before)
+
+    def test_unpacked_files(self):
+        before = fingerprint(self.kernel)
+        result = self.good("boot", "--tree", str(self.kernel))
+        self.assertIn("not a git repository", result.output)
+        self.assertNotIn("importing", self.good("boot", "--tree", str(self.kernel)).output)
+        self.assertEqual(fingerprint(self.kernel), before)
+
+    def test_the_same_tree_gives_the_same_base(self):
+        user = self.clone()
+        commits = [re.search(r"commit (\w{40})", self.good("tree", "fetch", "--tree", str(t)).output)[1]
+                   for t in (user, self.kernel)]
+        self.assertEqual(*commits)
+
+    def test_dirty(self):
+        user = self.clone()
+        (user / "mm/gup.c").write_text("int dirty;\n")
+        before = fingerprint(user)
+        self.bad("tree", "boot", "--tree", str(user), names=["uncommitted changes", "mm/gup.c"])
+        self.assertEqual(fingerprint(user), before)
+
+    def test_no_kernel(self):
+        (self.top / "empty").mkdir()
+        self.bad("tree", "boot", "--tree", str(self.top / "empty"), names=["no kernel"])
+        self.bad("tree", "boot", "--tree", str(self.top / "absent"), names=["no such directory"])
+
+    def test_another_version(self):
+        write_files(self.kernel, {"Makefile": KERNEL["Makefile"].replace("PATCHLEVEL = 3", "PATCHLEVEL = 2")})
+        self.bad("tree", "boot", "--tree", str(self.kernel), names=["7.2.4", "v7.3"])
+
+    def test_another_stable_release_is_taken_if_the_files_match(self):
+        self.good("tree", "refresh", "--tree", str(self.kernel))  # records the base
+        write_files(self.kernel, {"Makefile": KERNEL["Makefile"].replace("SUBLEVEL = 4", "SUBLEVEL = 9")})
+        self.assertIn("7.3.9", self.good("tree", "fetch", "--tree", str(self.kernel)).output)
+        write_files(self.kernel, {"mm/gup.c": GUP_C.replace("four", "five")})
+        self.bad("tree", "tree", "fetch", "--tree", str(self.kernel), names=["mm/gup.c", "7.3.4"])
+
+    def test_built_in(self):
+        (self.kernel / ".config").write_text("")
+        self.bad("tree", "boot", "--tree", str(self.kernel), names=["mrproper"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The Python helpers by themselves: splats, suites, placing of patches, counts."""
+
+import json
+import pathlib
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from sandbox import LIB, ROOT, write_files  # noqa: E402
+
+sys.path.insert(0, str(LIB))
+import common  # noqa: E402
+import configcheck  # noqa: E402
+import counts  # noqa: E402
+import series  # noqa: E402
+import splat  # noqa: E402
+import suites  # noqa: E402
+import verdict  # noqa: E402
+
+LOGS = ROOT / "scripts/tests/logs"
+
+
+class Splats(unittest.TestCase):
+    def found(self, name):
+        return splat.splats((LOGS / name).read_text().splitlines())
+
+    def test_clean(self):
+        self.assertEqual(self.found("clean.log"), [])
+
+    def test_each_kind_is_found_first_in_its_log(self):
+        for kind, _ in splat.DENY:
+            logs = sorted(LOGS.glob(f"{kind}*.log"))
+            self.assertTrue(logs, kind)
+            for log in logs:
+                found = self.found(log.name)
+                self.assertTrue(found, f"{log.name}: nothing found")
+        for log in LOGS.glob("*.log"):
+            if log.name != "clean.log":
+                self.assertTrue(any(kind in log.name for _, kind, _ in self.found(log.name)), log.name)
+
+    def test_no_log_depends_on_its_time_stamp(self):
+        for log in LOGS.glob("*.log"):
+            lines = [splat.plain(line) for line in log.read_text().splitlines()]
+            self.assertEqual(bool(splat.splats(lines)), log.name != "clean.log", log.name)
+
+    def test_the_taint_of_tests_alone_is_allowed(self):
+        line = "CPU: 0 PID: 1 Comm: x Tainted: G                 N  7.3.4 #1"
+        self.assertEqual(splat.splats([line]), [])
+        for other in (line.replace("G   ", "G W ", 1), line.replace("N ", "NJ"), "Tainted: [N]=TEST, [J]=FWCTL"):
+            self.assertTrue(splat.splats([other]), other)
+
+    def test_excerpt_ends_with_the_trace(self):
+        lines = (LOGS / "warning.log").read_text().splitlines() + ["after"]
+        piece = splat.excerpt(lines, 3)
+        self.assertIn("end trace", piece[-1])
+        self.assertNotIn("after", piece)
+
+
+class Taint(unittest.TestCase):
+    def test_the_mask_is_everything_but_test(self):
+        self.assertEqual(verdict.TAINT_MASK & (1 << 18), 0)
+        self.assertEqual(verdict.TAINT_MASK | (1 << 18), 0xFFFFFFFF)
+
+
+class Suites(unittest.TestCase):
+    def tree(self, source):
+        top = tempfile.TemporaryDirectory()
+        self.addCleanup(top.cleanup)
+        write_files(top.name, {"mm/tests/gup_a_kunit.c": source, "mm/tests/other_kunit.c": "int x;\n"})
+        return top.name
+
+    def source(self, cases, extra="", name="gup_a"):
+        return ("static struct kunit_case a_cases[] = {\n" + cases + "\n\t{}\n};\n"
+                "static struct kunit_suite a_suite = {\n\t.name = \"%s\",\n%s\t.test_cases = a_cases,\n};\n"
+                % (name, extra))
+
+    def test_normal_slow_and_mixed(self):
+        normal, slow = "\tKUNIT_CASE(one),", "\tKUNIT_CASE_SLOW(two),"
+        self.assertEqual(suites.suites(self.tree(self.source(normal))), {"gup_a": False})
+        self.assertEqual(suites.suites(self.tree(self.source(slow))), {"gup_a": True})
+        self.assertEqual(suites.suites(self.tree(self.source(normal + "\n" + slow))), {"gup_a": False})
+        attr = "\tKUNIT_CASE_ATTR(one, {.speed = KUNIT_SPEED_SLOW}),"
+        self.assertEqual(suites.suites(self.tree(self.source(attr))), {"gup_a": True})
+        self.assertEqual(suites.suites(self.tree(self.source(
+            normal, extra="\t.attr = {.speed = KUNIT_SPEED_VERY_SLOW},\n"))), {"gup_a": True})
+
+    def test_a_suite_in_a_comment_is_none(self):
+        tree = self.tree("/*\n" + self.source("\tKUNIT_CASE(one),") + "*/\n")
+        with self.assertRaises(common.Failure):
+            suites.suites(tree)
+
+    def test_select(self):
+        found = {"gup_a": False, "gup_b": False, "gup_bench": True}
+        self.assertEqual(suites.select(found, None), ["gup_a", "gup_b"])
+        self.assertEqual(suites.select(found, "gup_b*"), ["gup_b"])
+        self.assertEqual(suites.select(found, "gup_a.test_1"), ["gup_a"])
+        with self.assertRaises(common.Failure) as failure:
+            suites.select(found, "gup_bench")
+        self.assertIn("gup_a, gup_b", failure.exception.step)
+
+
+class Placing(unittest.TestCase):
+    class Fake:
+        def __init__(self, *blocks):
+            self.blocks = blocks
+            self.entries = [series.Entry(name, "", block, 0)
+                            for block, names in enumerate(blocks) for name in names]
+
+    def place(self, names, *blocks):
+        return series.place(self.Fake(*blocks), list(names))
+
+    def test_unchanged(self):
+        self.assertEqual(self.place("abc", "ab", "c"), [(0, "a"), (0, "b"), (1, "c")])
+
+    def test_new_ones_follow_their_predecessor(self):
+        self.assertEqual(self.place("axbcy", "ab", "c"),
+                         [(0, "a"), (0, "x"), (0, "b"), (1, "c"), (1, "y")])
+        self.assertEqual(self.place("xa", "", "a"), [(1, "x"), (1, "a")])
+
+    def test_one_moved_across_a_section(self):
+        self.assertEqual(self.place("bcda", "ab", "cd"), [(0, "b"), (1, "c"), (1, "d"), (1, "a")])
+        self.assertEqual(self.place("dabc", "ab", "cd"), [(0, "d"), (0, "a"), (0, "b"), (1, "c")])
+
+    def test_order_is_always_kept(self):
+        import itertools
+        for names in itertools.permutations("abcxd"):
+            placed = self.place(names, "ab", "cd")
+            self.assertEqual([name for _, name in placed], list(names))
+            self.assertEqual([block for block, _ in placed], sorted(block for block, _ in placed))
+
+    def test_file_names(self):
+        self.assertEqual(series.file_name("mm/gup: Return 0, always!", set()), "mm-gup-return-0-always.patch")
+        self.assertEqual(series.file_name("a", {"a.patch"}), "a-2.patch")
+        self.assertLess(len(series.file_name("x" * 200, set())), 70)
+
+    def test_subjects(self):
+        mail = b"From 0\nSubject: [PATCH] mm/gup: a long\n subject in two lines\n\nbody\nSubject: no\n"
+        self.assertEqual(series.subject_of(mail), "mm/gup: a long subject in two lines")
+
+
+class Config(unittest.TestCase):
+    def test_options(self):
+        text = "CONFIG_A=y\n# CONFIG_B is not set\n#CHECK#CONFIG_C=n\nCONFIG_D=\"x y\"\n# words\n"
+        self.assertEqual(configcheck.options(text), {"CONFIG_A": "y", "CONFIG_B": "n", "CONFIG_D": '"x y"'})
+        self.assertEqual(configcheck.options(text, check=True), {"CONFIG_C": "n"})
+
+
+class Expected(unittest.TestCase):
+    RESULT = {"verdict": "test", "why": "", "expected_suites": ["a"], "totals": {"passed": 5},
+              "suites": {"a": {"failures": ["zero", "minus"], "skips": []}}}
+
+    def judge(self, globs, **change):
+        with tempfile.TemporaryDirectory() as top:
+            result, names = pathlib.Path(top, "result"), pathlib.Path(top, "names")
+            result.write_text(json.dumps({**self.RESULT, **change}))
+            names.write_text(globs)
+            return counts.expect(result, names)
+
+    def test_exactly_these(self):
+        self.assertEqual(self.judge("# c\na.zero\na.min*\n"), [7, 0, 0])
+
+    def test_one_too_many_one_too_few_and_none(self):
+        self.assertEqual(self.judge("a.zero\n")[1], 1)
+        self.assertEqual(self.judge("a.*\na.never\n")[1], 1)
+        with self.assertRaises(common.Failure):
+            self.judge("# nothing\n")
+
+    def test_a_run_that_passed_or_broke(self):
+        self.assertEqual(self.judge("a.*\n", verdict="pass")[1], 1)
+        self.assertEqual(self.judge("a.*\n", verdict="splat")[1], 1)
+        self.assertEqual(self.judge("a.*\n", expected_suites=["a", "b"])[1], 1)
+
+
+class Tables(unittest.TestCase):
+    def test_exit_codes_are_distinct(self):
+        codes = common.exit_codes()
+        self.assertEqual(len(codes), len(set(codes.values())))
+        self.assertEqual((codes["pass"], codes["usage"], codes["interrupted"]), (0, 2, 130))
+
+
+if __name__ == "__main__":
+    unittest.main()
