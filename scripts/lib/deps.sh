@@ -22,6 +22,8 @@ DEPENDENCIES=(
 	check:sparse:sparse
 	check:shellcheck:shellcheck
 	check:codespell:codespell
+	check:/usr/lib/python3/dist-packages/ply:python3-ply
+	check:/usr/lib/python3/dist-packages/git:python3-git
 )
 
 # missing_packages GROUP...: the packages of these groups that are not there.

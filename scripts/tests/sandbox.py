@@ -225,7 +225,8 @@ class SandboxTest(unittest.TestCase):
             "Maintainer: nobody <nobody@invalid>\nDescription: fake\n")})
         (package / "usr/src").mkdir(parents=True)
         subprocess.run(["tar", "-C", str(self.top), "-cJf",
-                        str(package / "usr/src/linux-source-7.3.tar.xz"), top.name], check=True)
+                        str(package / "usr/src/linux-source-7.3.tar.xz"), top.name], check=True,
+                       env=dict(os.environ, XZ_OPT="-0"))
         deb = self.top / "linux-source-7.3_7.3.4-1_all.deb"
         subprocess.run(["dpkg-deb", "-Znone", "-b", str(package), str(deb)], check=True,
                        stdout=subprocess.DEVNULL)
