@@ -347,7 +347,7 @@ def base_record(git, base, head):
              f"version {'.'.join(version)}"]
     touched = git.text("diff", "--name-only", "--no-renames", base, head).splitlines()
     for path in sorted(touched):
-        blob = git.text("ls-tree", "--format=%(objectname)", base, "--", path)
+        blob = git.text("rev-parse", "-q", "--verify", f"{base}:{path}", check=False)
         if blob:
             lines.append(f"{blob} {path}")
     return "".join(line + "\n" for line in lines)

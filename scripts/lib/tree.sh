@@ -88,7 +88,7 @@ stands_on() {
 
 describe_local() {
 	if [ "$HEAD" != "$1" ]; then
-		LOCAL="$(tree_git rev-list --count "$1..HEAD") own commits"
+		LOCAL="commits other than the series'"
 	fi
 	if [ -n "$2" ]; then
 		LOCAL="${LOCAL:+$LOCAL and }uncommitted changes"

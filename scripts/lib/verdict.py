@@ -39,6 +39,21 @@ def count(group):
             "skips": names["SKIP"]}
 
 
+def expectations(text, most=3):
+    """What KUnit said about the first expectations that failed."""
+    shown = []
+    starts = [i for i, line in enumerate(text) if re.search(r"(EXPECTATION|ASSERTION) FAILED", line)]
+    for start in starts[:most]:
+        shown.append(text[start].strip())
+        for line in text[start + 1:start + 8]:
+            if re.match(r"\s*(# |(not )?ok |KTAP)", line):
+                break
+            shown.append("  " + line.strip())
+    if len(starts) > most:
+        shown.append(f"and {len(starts) - most} more, see console.log")
+    return shown
+
+
 def judge(run, guest, lines, kunit):
     """(class, text, details) for a run. Details are lines to show."""
     suites = {}
@@ -107,7 +122,7 @@ def judge(run, guest, lines, kunit):
                      for name in counts[field]]
             if names:
                 return ("test", f"{len(names)} {word}, first: {names[0]}",
-                        [f"{word}: {name}" for name in names[:20]])
+                        [f"{word}: {name}" for name in names[:20]] + expectations(text))
         empty = [name for name, counts in suites.items() if not counts["passed"]]
         if empty:
             return "test", "has no test: " + ", ".join(empty), []

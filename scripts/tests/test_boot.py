@@ -3,7 +3,10 @@
 
 import os
 import pathlib
+import shutil
+import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -31,7 +34,6 @@ class Verdicts(SandboxTest):
 
     def test_reproduce_boots_the_saved_kernel(self):
         self.good("boot")
-        import subprocess
         out = subprocess.run([self.repo / "build/results/latest/reproduce"], env=self.environment,
                              capture_output=True, text=True, check=True).stdout
         self.assertIn("KTAP version 1", out)
@@ -39,6 +41,14 @@ class Verdicts(SandboxTest):
     def test_failed(self):
         self.console({**GOOD, "gup_beta": {"one": "not ok"}})
         self.bad("test", "boot", names=["gup_beta.one"])
+
+    def test_what_was_expected_is_shown(self):
+        text = ktap({**GOOD, "gup_beta": {"one": "not ok"}}).replace(
+            "    not ok 1 one", "    # one: EXPECTATION FAILED at mm/tests/x.c:7\n"
+            "[    0.5]     Expected count == 0, but\n[    0.5]         count == 16 (0x10)\n"
+            "[    0.5]     not ok 1 one")
+        (self.top / "console").write_text(HEAD + text + TAIL)
+        self.bad("test", "boot", names=["EXPECTATION FAILED at mm/tests/x.c:7", "count == 16"])
 
     def test_skipped(self):
         self.console({**GOOD, "gup_beta": {"one": "skip", "two": "ok"}})
@@ -257,7 +267,6 @@ class Reuse(SandboxTest):
         self.bad("test", "boot", "--only", "2", names=["gup_alpha"])
 
     def test_two_at_a_time(self):
-        import threading
         results = []
         threads = [threading.Thread(target=lambda: results.append(self.script("boot"))) for _ in range(2)]
         for thread in threads:
@@ -275,11 +284,28 @@ class Interrupted(SandboxTest):
     def test_in_the_build(self):
         slow = self.kernel / "Makefile"
         slow.write_text(slow.read_text().replace("bzImage:\n", "bzImage:\n\ttouch $(O)/started; sleep $${FAKE_BUILD:-0}\n"))
-        import shutil
         shutil.rmtree(self.cache / "linux.git")
         self.fill_cache()
         started = self.repo / "build/o/reference/started"
         self.interrupt("boot", when=started.exists, FAKE_BUILD="30")
+        self.continues()
+
+    def stop_in_git(self, command):
+        """Ctrl-C while git COMMAND runs; all other git is the real one."""
+        started, real = self.top / "started", shutil.which("git")
+        write_files(self.bin, {"git": f'#!/bin/sh\ncase " $* " in *" {command} "*)\n'
+                               f'touch {started}; exec sleep 30;; esac\nexec {real} "$@"\n'})
+        (self.bin / "git").chmod(0o755)
+        self.interrupt("boot", when=started.exists)
+        (self.bin / "git").unlink()
+
+    def test_in_the_first_checkout(self):
+        self.stop_in_git("reset")
+        self.assertFalse(self.tree().exists())
+        self.continues()
+
+    def test_in_the_apply(self):
+        self.stop_in_git("apply")
         self.continues()
 
     def test_in_the_boot(self):

@@ -38,7 +38,7 @@ class Apply(SandboxTest):
     def test_a_patch_with_wrong_context_is_not_applied_with_fuzz(self):
         patch = self.repo / "patches/fix.patch"
         text = patch.read_text()
-        self.assertIn("\n /* SPDX" if "\n /* SPDX" in text else "\n int gup(int nr_pages)", text)
+        self.assertIn("\n int gup(int nr_pages)", text)
         patch.write_text(text.replace("\n int gup(int nr_pages)", "\n int gup(long nr_pages)"))
         self.bad("apply", "tree", "apply", names=["patches/fix.patch", "mm/gup.c"])
 
@@ -256,6 +256,12 @@ class UsersTree(SandboxTest):
         before = fingerprint(user)
         self.bad("tree", "boot", "--tree", str(user), names=["uncommitted changes", "mm/gup.c"])
         self.assertEqual(fingerprint(user), before)
+
+    def test_a_partial_clone(self):
+        user = self.clone()
+        git(user, "config", "core.repositoryformatversion", "1")
+        git(user, "config", "extensions.partialClone", "origin")
+        self.bad("tree", "boot", "--tree", str(user), names=["partial clone"])
 
     def test_no_kernel(self):
         (self.top / "empty").mkdir()
