@@ -7,6 +7,7 @@ Each test runs in a process of its own. Prints what failed, the slowest, and the
 import concurrent.futures
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -25,7 +26,7 @@ def names(suite):
 
 def run_one(name):
     start = time.monotonic()
-    process = subprocess.run([sys.executable, "-m", "unittest", "-q", name], cwd=HERE, text=True,
+    process = subprocess.run([sys.executable, "-m", "unittest", "-v", name], cwd=HERE, text=True,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     return name, process.returncode, process.stdout, time.monotonic() - start
 
@@ -38,16 +39,20 @@ def main():
     if not wanted:
         print("no test of that name")
         return 2
-    failed, times = [], []
+    failed, skipped, times = [], 0, []
     with concurrent.futures.ThreadPoolExecutor((os.cpu_count() or 1) * 2) as pool:
         for name, status, output, seconds in pool.map(run_one, wanted):
             times.append((seconds, name))
+            reason = re.search(r"\.\.\. skipped '(.*)'", output)
+            if reason:
+                skipped += 1
+                print(f"not run: {name}: {reason[1]}")
             if status:
                 failed.append(name)
                 print(f"FAILED: {name}\n{output}")
     for seconds, name in sorted(times, reverse=True)[:3]:
         print(f"       {seconds:5.1f} s  {name}")
-    print(f"{len(wanted) - len(failed)} passed, {len(failed)} failed")
+    print(f"{len(wanted) - len(failed) - skipped} passed, {len(failed)} failed")
     return 1 if failed else 0
 
 

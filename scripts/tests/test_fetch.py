@@ -173,8 +173,8 @@ class DiskFull(SandboxTest):
         self.bad("fetch", "tree", "fetch", names=["not enough disk space", "20 MiB free"])
 
     def test_full_in_the_middle(self):
-        self.small_cache("40M")
-        self.make_deb(extra={"big1": 15 << 20, "big2": 15 << 20})
+        self.small_cache("24M")
+        self.make_deb(extra={"big1": 8 << 20, "big2": 8 << 20})
         # As if the space had gone after the check.
         script = self.repo / "scripts/lib/fetch.sh"
         script.write_text(script.read_text().replace('need_space "$CACHE" 700 fetch', ":"))
