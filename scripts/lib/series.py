@@ -217,7 +217,10 @@ def subject_of(content):
 
 
 def file_name(subject, taken):
-    slug = re.sub(r"[^a-z0-9]+", "-", subject.lower()).strip("-")[:60].rstrip("-") or "patch"
+    slug = re.sub(r"[^a-z0-9]+", "-", subject.lower()).strip("-")
+    if len(slug) > 60:  # cut between words
+        slug = slug[:61].rpartition("-")[0] or slug[:60]
+    slug = slug or "patch"
     name, number = f"{slug}.patch", 2
     while name in taken:
         name, number = f"{slug}-{number}.patch", number + 1
