@@ -51,7 +51,13 @@ kernel_make() {
 # configure: merge the fragments and see that each option survived. A .config that
 # comes out the same keeps its time, so that make does not look at it again.
 configure() {
-	local before log=$OUT/config.log
+	local before stamp log=$OUT/config.log
+	stamp=$(config_stamp)
+	if [ -f "$OUT/.config" ] &&
+		[ "$(cat "$OUT/configured" 2> /dev/null || true)" = "$stamp $(sha256sum < "$OUT/.config")" ]; then
+		return
+	fi
+	stage config "$CONFIG: ${#FRAGMENTS[@]} fragments over allnoconfig"
 	before=$(mktemp)
 	temporary "$before"
 	[ ! -f "$OUT/.config" ] || cp -p "$OUT/.config" "$before"
@@ -64,6 +70,18 @@ configure() {
 	if cmp -s "$before" "$OUT/.config"; then
 		cp -p "$before" "$OUT/.config"
 	fi
+	echo "$stamp $(sha256sum < "$OUT/.config")" > "$OUT/configured"
+}
+
+# Everything that decides how the fragments are merged: no need to do it again after an
+# edit of a C file.
+config_stamp() {
+	{
+		cat "${FRAGMENTS[@]}" "$LIB/configcheck.py"
+		gcc --version
+		tree_git ls-tree -r "$HEAD" | grep -E 'Kconfig|Makefile$|scripts/'
+		tree_git diff "$HEAD" -- '*Kconfig*' '*Makefile' scripts
+	} | sha256sum
 }
 
 # --------------------------------------------------------------------------- build
@@ -89,7 +107,6 @@ build() {
 	rm -f "$OUT/built"
 	need build
 	need_space "$OUT" 300 environment
-	stage config "$CONFIG: ${#FRAGMENTS[@]} fragments over allnoconfig"
 	configure
 	stage build "bzImage with $JOBS jobs"
 	make_kernel bzImage

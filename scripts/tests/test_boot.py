@@ -221,6 +221,7 @@ class Reuse(SandboxTest):
         result = self.good("boot")
         self.assertIn("tree has local changes (uncommitted changes)", result.output)
         self.assertIn(b"edited_by_hand", image.read_bytes())
+        self.assertNotIn(" config ", result.output)
         self.assertEqual(self.result()["local_changes"], "uncommitted changes")
         # And when the edit is taken back, the kernel is built again.
         git(self.tree(), "checkout", "-q", "--", "mm/gup.c")
@@ -239,6 +240,12 @@ class Reuse(SandboxTest):
         (self.repo / "build/o/reference/built").unlink()
         self.good("boot")
         self.assertEqual(config.stat().st_mtime_ns, before)
+
+    def test_an_edit_of_a_kconfig_file_is_configured(self):
+        self.good("boot")
+        write_files(self.tree(), {"mm/Kconfig": "# edited\n"})
+        git(self.tree(), "add", "mm/Kconfig")
+        self.assertIn(" config ", self.good("boot").output)
 
     def test_prefixes_leave_the_tree_alone(self):
         self.good("boot")
