@@ -86,9 +86,9 @@ def series():
             yield f"{where}: has a Signed-off-by, which whoever posts it adds"
         if len(message.split("\n\n", 1)[-1].split("\n---\n")[0].strip()) < 40:
             yield f"{where}: gives no reason in its message"
-        if entry.section == "fixes" and not re.search(
-                r'^Fixes: [0-9a-f]{12,} \("', message, re.M) and "no Fixes:" not in message:
-            yield f"{where}: in section fixes without a Fixes: tag (or a sentence with 'no Fixes:')"
+        for fixes in re.findall(r"^Fixes:.*", message, re.M):
+            if not re.match(r'Fixes: [0-9a-f]{12,} \(".+"\)$', fixes):
+                yield f"{where}: not a Fixes: tag as it must be: {fixes}"
         if not subject_of(content):
             yield f"{where}: no subject"
 

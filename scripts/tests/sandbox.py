@@ -293,6 +293,9 @@ class SandboxTest(unittest.TestCase):
         end = time.monotonic() + 60
         while not when() and process.poll() is None and time.monotonic() < end:
             time.sleep(0.02)
+        # A shell that is just starting a program would leave that one running, with
+        # our pipe open.
+        time.sleep(0.5)
         self.assertIsNone(process.poll(), "ended before it could be interrupted")
         os.killpg(process.pid, signal.SIGINT)
         output, _ = process.communicate(timeout=30)
