@@ -118,17 +118,30 @@ build() {
 
 # make_kernel TARGET...: show the first error and where the rest is.
 make_kernel() {
-	local log=$OUT/build.log objects
-	if ! kernel_make -j"$JOBS" "$@" > "$log" 2>&1; then
-		explain_build_failure "$log"
-	fi
+	local log=$OUT/build.log objects status=0
+	keep_warnings
+	[ -n "$LOCAL" ] || echo "$HEAD" > "$OUT/building"
+	kernel_make -j"$JOBS" "$@" > "$log" 2>&1 || status=$?
+	keep_warnings
+	[ "$status" = 0 ] || explain_build_failure "$log"
 	objects=$(grep -cE '^ +(CC|AS) ' "$log" || true)
-	# Kept by commit: a second build makes nothing, and so warns of nothing.
-	if [ "$objects" != 0 ]; then
-		grep 'warning:' "$log" > "$OUT/warnings.$HEAD" || rm -f "$OUT/warnings.$HEAD"
+	if [ -n "$LOCAL" ]; then
+		WARNINGS=$(grep 'warning:' "$log" || true)
+	else
+		WARNINGS=$(cat "$OUT/warnings.$HEAD" 2> /dev/null || true)
 	fi
-	WARNINGS=$(cat "$OUT/warnings.$HEAD" 2> /dev/null || true)
 	note "$objects objects compiled, $(grep -c . <<< "$WARNINGS" || true) warnings"
+}
+
+# keep_warnings: collect those of the last make, finished or not, by commit. A second
+# make compiles only the rest, or nothing, and so warns of less.
+keep_warnings() {
+	local kept
+	[ -f "$OUT/building" ] || return 0
+	kept=$OUT/warnings.$(cat "$OUT/building")
+	grep -s 'warning:' "$OUT/build.log" >> "$kept" || true
+	sort -u -o "$kept" "$kept"
+	rm -f "$OUT/building"
 }
 
 explain_build_failure() {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """counts.py kunit JSON...: "passed failed skipped" of results of kunit.py --json.
 
-counts.py expect RESULT FILE: a run on a kernel without the fixes. The tests that FILE
-names (globs, one a line) must fail, each glob at least once, and all others pass.
+counts.py expect RESULT FILE: a run on a kernel without the fixes. FILE has lines of a
+glob and a number: so many tests of this name must fail, and all others must pass.
 Prints the same three numbers, where a failure that was expected counts as passed.
 """
 
@@ -26,8 +26,8 @@ def kunit(paths):
 
 def expect(result_path, list_path):
     result = json.loads(pathlib.Path(result_path).read_text())
-    globs = [line.split("#")[0].strip() for line in pathlib.Path(list_path).read_text().splitlines()]
-    globs = [glob for glob in globs if glob]
+    lines = [line.split("#")[0].split() for line in pathlib.Path(list_path).read_text().splitlines()]
+    globs = {line[0]: int(line[1]) for line in lines if line}
     if not globs:
         raise Failure("check", f"{list_path} names no test")
     wrong = []
@@ -41,11 +41,12 @@ def expect(result_path, list_path):
     wrong += [f"skipped: {name}" for name in skips]
     wrong += [f"fails, and is not expected to: {name}" for name in failures
               if not any(fnmatch.fnmatchcase(name, glob) for glob in globs)]
-    wrong += [f"no test of this name failed: {glob}" for glob in globs
-              if not any(fnmatch.fnmatchcase(name, glob) for name in failures)]
+    expected = {glob: len(fnmatch.filter(failures, glob)) for glob in globs}
+    wrong += [f"{expected[glob]} tests failed, not {number}: {glob}" for glob, number in globs.items()
+              if expected[glob] != number]
     for line in wrong:
         print(f"    {line}", file=sys.stderr)
-    good = result["totals"]["passed"] + len(failures)
+    good = result["totals"]["passed"] + sum(expected.values())
     return [good, len(wrong), 0]
 
 

@@ -9,7 +9,9 @@ DEPENDENCIES=(
 	fetch:python3:python3
 	fetch:xz:xz-utils
 	fetch:flock:util-linux
+	fetch:/etc/ssl/certs/ca-certificates.crt:ca-certificates
 	build:gcc:gcc
+	build:/usr/include/stdio.h:libc6-dev
 	build:make:make
 	build:bc:bc
 	build:bison:bison

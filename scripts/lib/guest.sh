@@ -7,29 +7,37 @@ QEMU=qemu-system-x86_64
 GUEST_CPUS=2
 GUEST_MEMORY=4G
 
-# choose_accelerator: set ACCEL to kvm or tcg. /dev/kvm may open, create a machine and
-# never run it, so a tiny guest is booted. The answer holds until the host reboots.
+# choose_accelerator: set ACCEL to kvm or tcg, and ACCEL_WHY.
 choose_accelerator() {
-	local memory=$CACHE/accelerator key
-	key="$(cat /proc/sys/kernel/random/boot_id) $(command -v "$QEMU")"
-	if [ "$(sed -n 1p "$memory" 2> /dev/null || true)" = "$key" ]; then
-		ACCEL=$(sed -n 2p "$memory")
-		ACCEL_WHY=$(sed -n 3p "$memory")
+	ACCEL=tcg
+	if [ ! -e /dev/kvm ]; then
+		ACCEL_WHY='no /dev/kvm: using TCG'
+	elif [ ! -w /dev/kvm ]; then
+		ACCEL_WHY='no right to open /dev/kvm: using TCG'
+	elif [ "$(probe_kvm)" = runs ]; then
+		ACCEL=kvm ACCEL_WHY='KVM runs a guest'
 	else
-		if [ ! -e /dev/kvm ]; then
-			ACCEL=tcg ACCEL_WHY='no /dev/kvm: using TCG'
-		elif [ ! -w /dev/kvm ]; then
-			ACCEL=tcg ACCEL_WHY='no right to open /dev/kvm: using TCG'
-		elif py probe "$QEMU" kvm; then
-			ACCEL=kvm ACCEL_WHY='KVM runs a guest'
-		else
-			ACCEL=tcg ACCEL_WHY='KVM opens but does not run a guest: using TCG'
-		fi
-		mkdir -p "$CACHE"
-		printf '%s\n' "$key" "$ACCEL" "$ACCEL_WHY" > "$memory.new"
-		mv "$memory.new" "$memory"
+		ACCEL_WHY='KVM opens but does not run a guest: using TCG'
 	fi
 	note "$ACCEL_WHY"
+}
+
+# probe_kvm: print "runs" or "hangs". /dev/kvm may open, create a machine and never run
+# it, so a tiny guest is booted. The answer holds until the host reboots.
+probe_kvm() {
+	local memory=$CACHE/accelerator key answer=hangs
+	key="$(cat /proc/sys/kernel/random/boot_id) $(command -v "$QEMU")"
+	if [ "$(sed -n 1p "$memory" 2> /dev/null || true)" = "$key" ]; then
+		sed -n 2p "$memory"
+		return
+	fi
+	if py probe "$QEMU" kvm; then
+		answer=runs
+	fi
+	mkdir -p "$CACHE"
+	printf '%s\n' "$key" "$answer" > "$memory.new"
+	mv "$memory.new" "$memory"
+	echo "$answer"
 }
 
 # with_usable_kvm COMMAND...: for programs that try /dev/kvm by themselves.

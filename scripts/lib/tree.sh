@@ -131,8 +131,9 @@ create_tree() {
 	git -C "$new" config core.untrackedCache true
 	git -C "$new" reset -q --hard "$BASE" ||
 		die environment "the kernel tree could not be written to $new" "look at the disk space"
-	mv "$new" "$TREE"
+	# First what is in it: a tree without that would look like a user's own.
 	state_set "base=$BASE" "hash=none" "head=$BASE"
+	mv "$new" "$TREE"
 }
 
 borrow_objects() {
@@ -157,9 +158,28 @@ apply_patches() {
 # switch_to COMMIT: only files that differ are written, all others keep their
 # times, so make rebuilds no more than it must. The tree is known to be clean.
 switch_to() {
-	state_set "base=$BASE" "hash=none" "head=$(state_get head)" "switching=$1" "to=$SERIES_HASH"
-	tree_git checkout -q -B "$BRANCH" "$1"
+	local head status=0
+	head=$(state_get head)
+	state_set "base=$BASE" "hash=none" "head=$head" "switching=$1" "to=$SERIES_HASH"
+	tree_git checkout -q -B "$BRANCH" "$1" || status=$?
+	if [ "$status" != 0 ] && [ "$status" -lt 128 ]; then
+		# git has refused, and changed nothing: somebody edits the tree right now.
+		state_set "base=$BASE" "hash=none" "head=$head"
+		die tree "git would not check out the series in $TREE" "commit or stash what is there, and try again"
+	fi
+	[ "$status" = 0 ] || exit "$status"
 	state_set "base=$BASE" "hash=$SERIES_HASH" "head=$1"
+}
+
+# save_dirty: half of an interrupted checkout, most likely; but if somebody has edited
+# the tree since, it is not lost.
+save_dirty() {
+	local saved ref
+	saved=$(tree_git stash create 2> /dev/null) || return 0
+	[ -n "$saved" ] || return 0
+	ref=refs/saved/$(date +%Y%m%d-%H%M%S)
+	tree_git update-ref "$ref" "$saved"
+	note "what was in the tree is kept: git -C $TREE diff HEAD $ref"
 }
 
 # finish_switch: the last run was stopped in switch_to().
@@ -169,6 +189,7 @@ finish_switch() {
 	[ -n "$to" ] || return 0
 	note "finishing the checkout that was interrupted"
 	rm -f "$TREE/.git/index.lock" "$TREE/.git/HEAD.lock"
+	save_dirty
 	tree_git checkout -q -f -B "$BRANCH" "$to"
 	state_set "base=$(state_get base)" "hash=$(state_get to)" "head=$to"
 }

@@ -116,7 +116,7 @@ def judge(run, guest, lines, kunit):
         if strangers:
             return "test", "ran, but is not in the tree's sources: " + ", ".join(strangers), []
         if plan != len(run["expected_suites"]):
-            return "test", f"the kernel planned {plan} suites, not {len(run['suites'])}", []
+            return "test", f"the kernel planned {plan} suites, not {len(run['expected_suites'])}", []
         for field, word in (("failures", "failed"), ("skips", "skipped")):
             names = [f"{suite}.{name}" for suite, counts in suites.items()
                      for name in counts[field]]

@@ -194,7 +194,7 @@ class SandboxTest(unittest.TestCase):
         self.cache.mkdir(parents=True)
         boot_id = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         (self.cache / "accelerator").write_text(
-            f"{boot_id} {self.bin}/qemu-system-x86_64\ntcg\nfake: using TCG\n")
+            f"{boot_id} {self.bin}/qemu-system-x86_64\nhangs\n")
         if self.WITH_CACHE:
             self.fill_cache()
         if self.WITH_SERIES:

@@ -172,17 +172,25 @@ class BadInput(SandboxTest):
         self.assertIn("nr_pgs", result.last)
         self.assertNotIn(str(self.tree()), result.last)
 
-    def test_qemu_missing(self):
-        (self.bin / "qemu-system-x86_64").unlink()
-        # A PATH without any qemu: ours, and links to all the other programs.
+    def path_without(self, missing):
+        """A PATH with links to all programs but those whose name starts like this."""
         tools = self.top / "tools"
         tools.mkdir()
         for folder in reversed(os.environ["PATH"].split(":")):
             for program in pathlib.Path(folder).glob("*"):
                 link = tools / program.name
-                if not program.name.startswith("qemu-") and not link.is_symlink():
+                if not program.name.startswith(missing) and not link.is_symlink():
                     link.symlink_to(program)
-        path = f"{self.bin}:{tools}"
+        return f"{self.bin}:{tools}", tools
+
+    def test_compiler_missing(self):
+        (self.bin / "gcc").unlink(missing_ok=True)
+        path, _ = self.path_without("gcc")
+        self.bad("environment", "boot", names=["gcc", "install"], PATH=path)
+
+    def test_qemu_missing(self):
+        (self.bin / "qemu-system-x86_64").unlink()
+        path, tools = self.path_without("qemu-")
         self.bad("environment", "boot", names=["qemu-system-x86", "install"], PATH=path)
         (self.bin / "apt-get").unlink()
         (tools / "apt-get").unlink(missing_ok=True)

@@ -117,6 +117,24 @@ class LocalChanges(SandboxTest):
         (self.tree() / "mm/gup.c").write_text("int other;\n")
         self.bad("tree", "tree", "refresh", names=["mm/gup.c"])
 
+    def test_refresh_wants_the_whole_series(self):
+        before = (self.repo / "series").read_text()
+        git(self.tree(), "checkout", "-q", "HEAD~1")
+        self.bad("tree", "tree", "refresh", names=["not on its branch gup"])
+        (self.tree() / ".git/rebase-merge").mkdir()
+        self.bad("tree", "tree", "refresh", names=["in the middle of a rebase"])
+        self.assertEqual((self.repo / "series").read_text(), before)
+
+    def test_an_edit_behind_an_interrupted_checkout_is_kept(self):
+        tree = self.tree()
+        state = self.repo / "build/state"
+        head = git(tree, "rev-parse", "HEAD")
+        state.write_text(state.read_text() + f"switching={head}\nto=none\n")
+        (tree / "mm/gup.c").write_text("int precious;\n")
+        result = self.good("tree", "apply")
+        kept = re.search(r"diff HEAD (\S+)", result.output)
+        self.assertIn("int precious;", git(tree, "show", f"{kept[1]}:mm/gup.c"))
+
 
 class Refresh(SandboxTest):
     def setUp(self):

@@ -159,18 +159,19 @@ class Expected(unittest.TestCase):
             return counts.expect(result, names)
 
     def test_exactly_these(self):
-        self.assertEqual(self.judge("# c\na.zero\na.min*\n"), [7, 0, 0])
+        self.assertEqual(self.judge("# c\na.zero 1\na.min* 1\n"), [7, 0, 0])
 
     def test_one_too_many_one_too_few_and_none(self):
-        self.assertEqual(self.judge("a.zero\n")[1], 1)
-        self.assertEqual(self.judge("a.*\na.never\n")[1], 1)
+        self.assertEqual(self.judge("a.zero 1\n"), [6, 1, 0])
+        self.assertEqual(self.judge("a.* 2\na.never 1\n")[1], 1)
+        self.assertEqual(self.judge("a.* 3\n")[1], 1)
         with self.assertRaises(common.Failure):
             self.judge("# nothing\n")
 
     def test_a_run_that_passed_or_broke(self):
-        self.assertEqual(self.judge("a.*\n", verdict="pass")[1], 1)
-        self.assertEqual(self.judge("a.*\n", verdict="splat")[1], 1)
-        self.assertEqual(self.judge("a.*\n", expected_suites=["a", "b"])[1], 1)
+        self.assertEqual(self.judge("a.* 2\n", verdict="pass")[1], 1)
+        self.assertEqual(self.judge("a.* 2\n", verdict="splat")[1], 1)
+        self.assertEqual(self.judge("a.* 2\n", expected_suites=["a", "b"])[1], 1)
 
 
 class Tables(unittest.TestCase):
