@@ -18,7 +18,7 @@ words() {
 # has_suites: does the tree hold suites of the series?
 has_suites() { compgen -G "$TREE/mm/tests/gup_*_kunit.c" > /dev/null; }
 
-# choose_config NAME: set CONFIG, OUT and FRAGMENTS.
+# choose_config NAME: set CONFIG, OUT, FRAGMENTS and MAKE_WORDS.
 choose_config() {
 	local fragment
 	grep -qxF "$1" <<< "$(config_names)" ||
@@ -26,6 +26,7 @@ choose_config() {
 	CONFIG=$1
 	OUT=$WORKSPACE/o/$CONFIG
 	FRAGMENTS=()
+	mapfile -t MAKE_WORDS < <(words "$CONFIGS/$CONFIG.make")
 	for fragment in $(words "$CONFIGS/$CONFIG"); do
 		[ -f "$CONFIGS/$fragment" ] ||
 			die config "configs/$CONFIG names $fragment, which does not exist" \
@@ -43,7 +44,7 @@ kernel_make() {
 	CCACHE_DIR=$CACHE/ccache CCACHE_BASEDIR=$ROOT CCACHE_NOHASHDIR=1 CCACHE_COMPILERCHECK=content \
 	KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 1970' \
 	KBUILD_BUILD_USER=gup KBUILD_BUILD_HOST=localhost KBUILD_BUILD_VERSION=1 \
-		make -C "$TREE" O="$OUT" ARCH=x86_64 CC="ccache gcc" LOCALVERSION= "$@"
+		make -C "$TREE" O="$OUT" ARCH=x86_64 CC="ccache gcc" LOCALVERSION= "${MAKE_WORDS[@]}" "$@"
 }
 
 # ------------------------------------------------------------------- configuration
@@ -91,6 +92,7 @@ build_stamp() {
 	{
 		echo "$HEAD"
 		cat "${FRAGMENTS[@]}" "$LIB/build.sh"
+		echo "${MAKE_WORDS[*]}"
 		gcc --version
 	} | sha256sum
 }

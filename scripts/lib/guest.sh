@@ -6,6 +6,7 @@
 QEMU=qemu-system-x86_64
 GUEST_CPUS=2
 GUEST_MEMORY=4G
+QEMU_EXTRA=()		# what a verb adds to the command
 
 # choose_accelerator: set ACCEL to kvm or tcg, and ACCEL_WHY.
 choose_accelerator() {
@@ -62,6 +63,6 @@ qemu_command() {
 		"$QEMU" -nodefaults -display none -no-reboot
 		-accel "$accel" -cpu max -smp "$GUEST_CPUS" -m "$GUEST_MEMORY"
 		-bios qboot.rom -serial stdio
-		-kernel "$1" -append "${append% }"
+		-kernel "$1" -append "${append% }" "${QEMU_EXTRA[@]}"
 	)
 }

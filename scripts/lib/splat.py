@@ -2,9 +2,11 @@
 """splat.py console.log: what the kernel complained about. Status 0 none, 1 some.
 
 A list of what is bad (DENY) and a list of lines that look bad and are not (ALLOW),
-each with its reason. scripts/tests/logs/ holds a log for every entry of DENY.
+each with its reason. scripts/tests/logs/ holds a log for every entry of DENY. Reports
+of KCSAN that do not touch the code under test are told apart by judge_races().
 """
 
+import fnmatch
 import re
 import sys
 
@@ -67,6 +69,46 @@ def splats(lines):
                 found.append((number, kind, text))
                 break
     return found
+
+
+# ------------------------------------------------------------------------------ KCSAN
+
+REPORT = re.compile(r"BUG: KCSAN: (.+)")
+FRAME = re.compile(r"^\s*(?:RIP: \w+:)?([A-Za-z_]\w*)(?:\.\w+)*\+0x[0-9a-f]+/0x[0-9a-f]+")
+RULER = "=" * 20
+
+
+def data_races(lines):
+    """[(first line number, last, title, functions)] of KCSAN's reports.
+
+    A report stands between two rulers; one that the guest did not finish ends with the
+    log. functions holds every function that a stack of the report names."""
+    text, found = [plain(line) for line in lines], []
+    for index, line in enumerate(text):
+        match = REPORT.search(line)
+        if not match:
+            continue
+        end = next((i for i in range(index + 1, len(text)) if text[i].startswith(RULER)), len(text))
+        frames = {frame[1] for frame in map(FRAME.match, text[index:end]) if frame}
+        found.append((index + 1, min(end + 1, len(text)), match[1].strip(), frames))
+    return found
+
+
+def judge_races(lines, ours, explained):
+    """(lines without the reports that may stand there, foreign, known).
+
+    A report may stand there if none of its functions is one of @ours, or if its title
+    is in @explained: glob to reason. The last two are the titles of both sorts."""
+    kept, foreign, known = list(lines), [], []
+    for first, last, title, functions in data_races(lines):
+        if not functions & ours:
+            foreign.append(title)
+        elif any(fnmatch.fnmatchcase(title, glob) for glob in explained):
+            known.append(title)
+        else:
+            continue
+        kept[first - 1:last] = [""] * (last - first + 1)
+    return kept, foreign, known
 
 
 def excerpt(lines, number, after=40):

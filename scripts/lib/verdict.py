@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 import splat
-from common import exit_codes
+from common import ROOT, exit_codes
 
 TAINT_TEST = 1 << 18
 # Sent as panic_on_taint=; the kernel drops the bits that it does not know, and says what
@@ -54,6 +54,23 @@ def expectations(text, most=3):
     return shown
 
 
+def own_functions(tree):
+    """What is defined in mm/gup.c and in the suites."""
+    names = set()
+    for path in [pathlib.Path(tree, "mm/gup.c"), *pathlib.Path(tree, "mm/tests").glob("gup_*.c")]:
+        if path.exists():
+            names |= set(re.findall(r"^[a-z_].*?\b(\w+)\(", path.read_text(), re.M))
+    return names
+
+
+def explained_races():
+    """{glob of a report's title: reason} from kunit/kcsan-explained."""
+    path = ROOT / "kunit/kcsan-explained"
+    pairs = [line.split(":", 1) for line in path.read_text().splitlines()
+             if line.strip() and not line.startswith("#")]
+    return {glob.strip(): reason.strip() for glob, reason in pairs}
+
+
 def judge(run, guest, lines, kunit):
     """(class, text, details) for a run. Details are lines to show."""
     suites = {}
@@ -63,6 +80,9 @@ def judge(run, guest, lines, kunit):
         # A suite that crashed before its first test has no group of its own.
         suites[case["name"]] = {"passed": 0, "failed": 1, "skipped": 0,
                                 "failures": [case["status"]], "skips": []}
+    if run.get("config") == "kcsan":
+        lines, foreign, known = splat.judge_races(lines, own_functions(run["tree"]), explained_races())
+        run["races"] = {"outside": sorted(set(foreign)), "explained": sorted(set(known))}
     complaints = splat.splats(lines)
     text = [splat.plain(line) for line in lines]
     started = any(line.strip() == "KTAP version 1" for line in text)
@@ -167,6 +187,9 @@ def main():
         **run, "verdict": verdict, "why": what, "totals": totals, "suites": suites, "guest": guest,
         "stages": {name: float(seconds) for name, seconds in stages},
     }, indent=1) + "\n")
+    for sort, titles in run.get("races", {}).items():
+        print(f"    KCSAN: {len(titles)} different data races "
+              + {"outside": "that do not touch mm/gup.c", "explained": "explained in kunit/kcsan-explained"}[sort])
     counts = f"{totals['passed']} passed, {totals['failed']} failed, {totals['skipped']} skipped"
     (results / "summary").write_text(
         f"{what + '; ' if what else ''}{len(suites)} suites, {counts}, {run['accelerator']}, "

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# One guest with the suites of a prepared and built tree, from its start to its verdict,
+# and the folder in build/results/ that holds all of it.
+
+# What a verb may set before boot_once().
+SELECTION=()		# what prepare_tree() was asked for
+TIMEOUT=		# seconds for one guest; by accelerator if not set
+KEEP_GOING=		# do not stop the guest at its first warning
+KEPT_KERNELS=10		# how many runs keep their bzImage
+GUEST_ARGUMENTS=	# more boot arguments
+
+# Stages before the first guest belong to the results of each.
+collect_stages() {
+	STAGES_BEFORE=$(mktemp)
+	temporary "$STAGES_BEFORE"
+	# shellcheck disable=SC2034 # for common.sh
+	STAGES=$STAGES_BEFORE
+}
+
+# new_results: a folder of its own for each run, and "latest" for the last.
+new_results() {
+	local base attempt=1
+	base=$BUILD/results/$(date +%Y%m%d-%H%M%S)-$VERB
+	RESULTS=$base
+	mkdir -p "$BUILD/results"
+	until mkdir "$RESULTS" 2> /dev/null; do
+		[ -e "$RESULTS" ] ||
+			die environment "cannot make $RESULTS" "look at the disk space and the rights of $BUILD"
+		RESULTS=$base-$((++attempt))
+	done
+	ln -sfn "$(basename "$RESULTS")" "$BUILD/results/latest"
+	prune_results
+	# The stages so far belong to each run; later ones to their own.
+	cp "$STAGES_BEFORE" "$RESULTS/stages"
+	STAGES=$RESULTS/stages
+	VERDICT_SUFFIX=", log: $RESULTS"
+}
+
+# prune_results: the kernels are large; those of the last runs are enough.
+prune_results() {
+	local old
+	find "$BUILD/results" -mindepth 2 -maxdepth 2 -name bzImage | sort | head -n -"$KEPT_KERNELS" |
+		while read -r old; do
+			rm -f "$old"
+		done
+}
+
+# save_run: what was asked for, for the verdict and for whoever reads it later.
+save_run() {
+	RUN_SUITES=$1 RUN_GLOB=$2 RUN_SELECTION=${SELECTION[*]:-} RUN_LOCAL=$LOCAL \
+	RUN_TAINT=${KEEP_GOING:+off} RUN_OUT=$OUT RUN_TREE=$TREE RUN_BASE=$BASE RUN_ORIGIN=$ORIGIN \
+	RUN_VERSION=$VERSION RUN_SERIES=$SERIES_HASH RUN_HEAD=$HEAD RUN_CONFIG=$CONFIG \
+	RUN_ACCEL=$ACCEL RUN_ACCEL_WHY=$ACCEL_WHY RUN_CPUS=$GUEST_CPUS python3 -S - > "$RESULTS/run.json" <<-'END'
+	import json, os
+	run = {key: os.environ["RUN_" + name] for key, name in {
+	    "base": "BASE", "origin": "ORIGIN", "version": "VERSION", "series": "SERIES",
+	    "selection": "SELECTION", "head": "HEAD", "local_changes": "LOCAL", "config": "CONFIG",
+	    "accelerator": "ACCEL", "accelerator_reason": "ACCEL_WHY", "glob": "GLOB",
+	    "tree": "TREE", "out": "OUT"}.items()}
+	run["expected_suites"] = os.environ["RUN_SUITES"].split()
+	run["cpus"] = int(os.environ["RUN_CPUS"])
+	run["panic_on_taint"] = not os.environ["RUN_TAINT"]
+	print(json.dumps(run, indent=1))
+	END
+	cp "$OUT/.config" "$RESULTS/.config"
+	cp "$IMAGE" "$RESULTS/bzImage"
+	printf '%q ' "${QEMU_COMMAND[@]}" > "$RESULTS/qemu-cmd"
+	echo >> "$RESULTS/qemu-cmd"
+	{
+		echo '#!/bin/sh'
+		echo '# Boots this kernel again, console on the terminal.'
+		echo "# Linux $VERSION ($ORIGIN), series ${SERIES_HASH:0:12}, head ${HEAD:0:12}${LOCAL:+, with $LOCAL}."
+		echo "# From source: scripts/$VERB$(printf ' %q' "${WORDS[@]}")"
+		# shellcheck disable=SC2016 # for the shell that runs it
+		echo 'cd "$(dirname "$0")" || exit'
+		printf 'exec '
+		printf '%q ' "${QEMU_COMMAND[@]/#$IMAGE/bzImage}"
+		echo
+	} > "$RESULTS/reproduce"
+	chmod +x "$RESULTS/reproduce"
+}
+
+# boot_once SUITES GLOB: one guest, from its start to its verdict.
+boot_once() {
+	local limit arguments status=0
+	stage_end
+	new_results
+	limit=${TIMEOUT:-$([ "$ACCEL" = kvm ] && echo 60 || echo 180)}
+	arguments=${2:+kunit.filter_glob=$2}
+	if [ -z "$KEEP_GOING" ]; then
+		arguments+=" panic_on_taint=$(PYTHONPATH=$LIB python3 -S -c \
+			'import verdict; print(f"{verdict.TAINT_MASK:x}")')"
+	fi
+	arguments+=${GUEST_ARGUMENTS:+ $GUEST_ARGUMENTS}
+	qemu_command "$IMAGE" "${arguments# }"
+	save_run "$1" "$2"
+	stage boot "$GUEST_CPUS CPUs, $GUEST_MEMORY, $ACCEL, at most $limit s; suites: ${1:-none}"
+	py guest --results "$RESULTS" --limit "$limit" \
+		--silent "$((limit / 3 + 1))" --first "$((limit / 6 + 1))" -- "${QEMU_COMMAND[@]}"
+	stage verdict "kunit.py parse, splats, taint"
+	# Its status tells of failed tests, which the verdict reads from the JSON.
+	(cd "$TREE" && python3 tools/testing/kunit/kunit.py parse --json="$RESULTS/kunit.json" \
+		"$RESULTS/console.log") > "$RESULTS/kunit.txt" 2>&1 || true
+	stage_end
+	py verdict "$RESULTS" || status=$?
+	if [ "$status" != 0 ]; then
+		[ ! -s "$RESULTS/qemu.err" ] || sed 's/^/    qemu: /' "$RESULTS/qemu.err" >&2
+	fi
+	return "$status"
+}
