@@ -2,8 +2,8 @@
 """A guest for kunit.py --qemu_config in which all suites find what they need.
 
 Two CPUs, so that there are races; memory and a CPU with 1 GiB pages, so that there
-are PUD leaves. The Kconfig part is that of kunit.py's own x86_64.py: both can share a
---build_dir.
+are PUD leaves. The Kconfig part is that of kunit.py's own x86_64.py, and what only this
+architecture has: both can share a --build_dir if the other gets it by --kconfig_add.
 """
 
 from ..qemu_config import QemuArchParams
@@ -12,7 +12,9 @@ QEMU_ARCH = QemuArchParams(
     linux_arch='x86_64',
     kconfig='''
 CONFIG_SERIAL_8250=y
-CONFIG_SERIAL_8250_CONSOLE=y''',
+CONFIG_SERIAL_8250_CONSOLE=y
+CONFIG_X86_USER_SHADOW_STACK=y
+CONFIG_MEM_SOFT_DIRTY=y''',
     qemu_arch='x86_64',
     kernel_path='arch/x86/boot/bzImage',
     kernel_command_line=('console=ttyS0 kunit.filter=speed>slow '

@@ -21,6 +21,8 @@ DEPENDENCIES=(
 	build:/usr/include/libelf.h:libelf-dev
 	build:/usr/include/openssl/opensslv.h:libssl-dev
 	boot:qemu-system-x86_64:qemu-system-x86
+	initramfs:busybox:busybox-static
+	coverage:gcovr:gcovr
 	check:sparse:sparse
 	check:shellcheck:shellcheck
 	check:codespell:codespell

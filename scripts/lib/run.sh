@@ -9,7 +9,7 @@ SELECTION=()		# what prepare_tree() was asked for
 TIMEOUT=		# seconds for one guest; by accelerator if not set
 KEEP_GOING=		# do not stop the guest at its first warning
 KEPT_KERNELS=10		# how many runs keep their bzImage
-GUEST_ARGUMENTS=	# more boot arguments
+INIT_ARGUMENTS=		# boot arguments for an init, see make_initramfs()
 
 # Stages before the first guest belong to the results of each.
 collect_stages() {
@@ -52,6 +52,7 @@ save_run() {
 	RUN_SUITES=$1 RUN_GLOB=$2 RUN_SELECTION=${SELECTION[*]:-} RUN_LOCAL=$LOCAL \
 	RUN_TAINT=${KEEP_GOING:+off} RUN_OUT=$OUT RUN_TREE=$TREE RUN_BASE=$BASE RUN_ORIGIN=$ORIGIN \
 	RUN_VERSION=$VERSION RUN_SERIES=$SERIES_HASH RUN_HEAD=$HEAD RUN_CONFIG=$CONFIG \
+	RUN_EXPECT=$(words "$CONFIGS/$CONFIG.expect") \
 	RUN_ACCEL=$ACCEL RUN_ACCEL_WHY=$ACCEL_WHY RUN_CPUS=$GUEST_CPUS python3 -S - > "$RESULTS/run.json" <<-'END'
 	import json, os
 	run = {key: os.environ["RUN_" + name] for key, name in {
@@ -59,6 +60,7 @@ save_run() {
 	    "selection": "SELECTION", "head": "HEAD", "local_changes": "LOCAL", "config": "CONFIG",
 	    "accelerator": "ACCEL", "accelerator_reason": "ACCEL_WHY", "glob": "GLOB",
 	    "tree": "TREE", "out": "OUT"}.items()}
+	run["expected_lines"] = os.environ["RUN_EXPECT"].splitlines()
 	run["expected_suites"] = os.environ["RUN_SUITES"].split()
 	run["cpus"] = int(os.environ["RUN_CPUS"])
 	run["panic_on_taint"] = not os.environ["RUN_TAINT"]
@@ -82,6 +84,26 @@ save_run() {
 	chmod +x "$RESULTS/reproduce"
 }
 
+# make_initramfs SCRIPT: KUnit runs before init. What is to be seen only after the suites
+# is done by an init of the configuration's own, which ends the guest as well.
+make_initramfs() {
+	local list=$OUT/initramfs.list
+	need initramfs
+	cat > "$list" <<-END
+	dir /dev 0755 0 0
+	nod /dev/console 0600 0 0 c 5 1
+	dir /bin 0755 0 0
+	dir /debug 0755 0 0
+	file /bin/busybox $(command -v busybox) 0755 0 0
+	file /init $1 0755 0 0
+	END
+	"$OUT/usr/gen_init_cpio" "$list" | gzip -1 > "$OUT/initramfs.gz"
+	# shellcheck disable=SC2034 # for guest.sh
+	QEMU_EXTRA=(-initrd "$OUT/initramfs.gz")
+	# Of two of the same the last one counts.
+	INIT_ARGUMENTS=' kunit_shutdown=none'
+}
+
 # boot_once SUITES GLOB: one guest, from its start to its verdict.
 boot_once() {
 	local limit arguments status=0
@@ -93,7 +115,10 @@ boot_once() {
 		arguments+=" panic_on_taint=$(PYTHONPATH=$LIB python3 -S -c \
 			'import verdict; print(f"{verdict.TAINT_MASK:x}")')"
 	fi
-	arguments+=${GUEST_ARGUMENTS:+ $GUEST_ARGUMENTS}
+	if [ -f "$CONFIGS/$CONFIG.init" ]; then
+		make_initramfs "$CONFIGS/$CONFIG.init"
+	fi
+	arguments+=$INIT_ARGUMENTS
 	qemu_command "$IMAGE" "${arguments# }"
 	save_run "$1" "$2"
 	stage boot "$GUEST_CPUS CPUs, $GUEST_MEMORY, $ACCEL, at most $limit s; suites: ${1:-none}"

@@ -122,6 +122,10 @@ def judge(run, guest, lines, kunit):
             return "boot", "the kernel did not take panic_on_taint=, so its taint is unknown", []
         if not finished:
             return "boot", f"the guest ended before its tests were done; the last line was: {last}", []
+        silent = [pattern for pattern in run.get("expected_lines", [])
+                  if not any(re.search(pattern, line) for line in text)]
+        if silent:
+            return "boot", f"the console has no line '{silent[0]}': see configs/{run['config']}.expect", []
         if kunit is None:
             return "test", "kunit.py parse wrote no result", []
         return tests()

@@ -120,6 +120,13 @@ class Verdicts(SandboxTest):
         # With --keep-going it is not asked for.
         self.good("boot", "--keep-going")
 
+    def test_a_line_that_must_be_there(self):
+        expect = self.repo / "configs/reference.expect"
+        expect.write_text("# its reason\nBrought up \\d+ node\n")
+        self.good("boot")
+        expect.write_text("the watcher is awake\n")
+        self.bad("boot", "boot", names=["the watcher is awake", "reference.expect"])
+
     def test_cut_off_in_a_test(self):
         full = HEAD + ktap(GOOD)
         (self.top / "console").write_text(full[:full.index("ok 1 gup_alpha")])
@@ -206,7 +213,7 @@ class BadInput(SandboxTest):
         self.bad("test", "boot", names=["gup_odd_kunit.c"])
 
     def test_help(self):
-        for verb in ("boot", "tree", "check", "test"):
+        for verb in ("boot", "tree", "check", "test", "contract", "coverage", "mutants"):
             output = self.good(verb, "--help").output
             self.assertIn(f"Usage: scripts/{verb}", output)
             self.assertIn("12   splat", output)

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The helpers that make reports: data races, coverage, the table of the contract."""
+
+import io
+import json
+import pathlib
+import sys
+import tempfile
+import unittest
+from contextlib import redirect_stderr, redirect_stdout
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from sandbox import LIB, write_files  # noqa: E402
+
+sys.path.insert(0, str(LIB))
+import common  # noqa: E402
+import contract  # noqa: E402
+import coverage  # noqa: E402
+import splat  # noqa: E402
+
+RACE = """\
+[    1.0] ==================================================================
+[    1.0] BUG: KCSAN: data-race in %(a)s / %(b)s
+[    1.0]
+[    1.0] write to 0xffff888100000000 of 8 bytes by task 80 on cpu 1:
+[    1.0]  %(a)s+0x12/0x40
+[    1.0]  do_something.constprop.0+0x12/0x40
+[    1.0]
+[    1.0] read to 0xffff888100000000 of 8 bytes by task 81 on cpu 0:
+[    1.0]  %(b)s+0x1f/0x90
+[    1.0]
+[    1.0] Reported by Kernel Concurrency Sanitizer on:
+[    1.0] CPU: 0 UID: 0 PID: 81 Comm: x Tainted: G                 N  7.3.4 #1
+[    1.0] ==================================================================
+"""
+
+
+class Races(unittest.TestCase):
+    def judge(self, a, b, explained=None, log=None):
+        lines = (log or "before\n" + RACE % {"a": a, "b": b} + "after\n").splitlines()
+        kept, foreign, known = splat.judge_races(lines, {"gup_fast", "do_something"} - {a}, explained or {})
+        self.assertEqual(len(kept), len(lines))
+        return bool(splat.splats(kept)), foreign, known, kept
+
+    def test_a_race_in_gup_is_a_splat(self):
+        bad, foreign, known, _ = self.judge("tick", "gup_fast")
+        self.assertTrue(bad)
+        self.assertEqual((foreign, known), ([], []))
+
+    def test_a_function_below_counts_too(self):
+        self.assertTrue(self.judge("tick", "tock")[0])
+
+    def test_an_explained_race_is_none(self):
+        bad, foreign, known, kept = self.judge("tick", "gup_fast", {"data-race in tick / gup_*": "why"})
+        self.assertFalse(bad)
+        self.assertEqual(known, ["data-race in tick / gup_fast"])
+        self.assertEqual((kept[0], kept[-1]), ("before", "after"))
+
+    def test_a_race_of_others_is_foreign(self):
+        bad, foreign, _, _ = self.judge("do_something", "tock")
+        self.assertFalse(bad)
+        self.assertEqual(foreign, ["data-race in do_something / tock"])
+
+    def test_what_follows_a_torn_report_is_part_of_it(self):
+        log = "\n".join((RACE % {"a": "tick", "b": "gup_fast"}).splitlines()[:6])
+        self.assertTrue(self.judge("tick", "gup_fast", log=log)[0])
+
+    def test_another_splat_beside_a_foreign_race_is_seen(self):
+        log = RACE % {"a": "do_something", "b": "tock"} + "WARNING: mm/gup.c:1 at gup\n"
+        self.assertTrue(self.judge("do_something", "tock", log=log)[0])
+
+
+SOURCE = """\
+static int one(int a)
+{
+	if (a)
+		return 1;
+	return 0;
+}
+
+long two(void)
+{
+	return 2;
+}
+"""
+
+
+class Coverage(unittest.TestCase):
+    def judge(self, counts, listing, lines=50, branches=50, *more):
+        with tempfile.TemporaryDirectory() as top:
+            data = {"files": [{"file": "gup.c", "lines": [
+                {"line_number": n, "count": c, "branches": [{"count": b} for b in bs]}
+                for n, (c, bs) in counts.items()]}]}
+            write_files(top, {"c.json": json.dumps(data), "gup.c": SOURCE, "list": listing})
+            argv = sys.argv
+            sys.argv = ["coverage.py", f"{top}/c.json", f"{top}/gup.c", f"{top}/list", str(lines),
+                        str(branches), top, *more]
+            try:
+                with redirect_stderr(io.StringIO()) as said:
+                    coverage.run()
+                return None, pathlib.Path(top, "coverage-summary").read_text(), said.getvalue()
+            except common.Failure as failure:
+                return failure, "", said.getvalue()
+            finally:
+                sys.argv = argv
+
+    FULL = {3: (5, [3, 2]), 4: (3, []), 5: (2, []), 10: (1, [])}
+    MISS = {3: (5, [5, 0]), 4: (3, []), 5: (0, []), 10: (1, [])}
+
+    def test_all_executed(self):
+        failure, summary, _ = self.judge(self.FULL, "")
+        self.assertIsNone(failure)
+        self.assertEqual(summary, "100.0 % of 4 lines, 100.0 % of 2 branches\n")
+
+    def test_a_missed_line_wants_a_reason(self):
+        failure, _, said = self.judge(self.MISS, "")
+        self.assertIn("1 lines without a reason", failure.what)
+        self.assertIn("gup.c:5: one(): return 0;", said)
+
+    def test_a_missed_line_with_its_reason(self):
+        failure, summary, _ = self.judge(self.MISS, "one: nobody ever calls it with 0\n\treturn 0;\n")
+        self.assertIsNone(failure)
+        self.assertIn("75.0 % of 4 lines, 50.0 % of 2 branches", summary)
+
+    def test_a_reason_without_its_line(self):
+        failure, _, said = self.judge(self.FULL, "one: nobody ever calls it with 0\n\treturn 0;\n")
+        self.assertIn("1 reasons without a line", failure.what)
+        self.assertIn("listed, but executed or gone", said)
+
+    def test_too_little(self):
+        for lines, branches in ((80, 0), (0, 60)):
+            failure, _, _ = self.judge(self.MISS, "one: nobody ever calls it with 0\n\treturn 0;\n",
+                                       lines, branches)
+            self.assertIn("less than", failure.what)
+
+    def test_a_part_of_the_suites_is_not_judged(self):
+        self.assertIsNone(self.judge(self.MISS, "", 99, 99, "--partial")[0])
+
+    def test_a_bad_list_names_its_line(self):
+        for listing in ("\treturn 0;\n", "one: why\n", "what is this\n"):
+            failure, _, _ = self.judge(self.MISS, listing)
+            self.assertEqual(failure.kind, "usage")
+            self.assertIn("list:1", failure.what)
+
+
+SUITE = """\
+/* C1, C2: some. */
+static void gup_x_one(struct kunit *test)
+{
+	gup_expect(area, op, 0, 0, 1, 1);
+}
+
+/*
+ * C4: other.
+ * Kinds: guard,
+ * secretmem.
+ */
+static void gup_x_two(struct kunit *test)
+{
+	call();
+}
+
+static void gup_x_three(struct kunit *test)
+{
+	gup_clause_three(test, GUP_SLOW);
+}
+
+static struct kunit_case gup_x_cases[] = {
+	KUNIT_CASE_PARAM(gup_x_one, gup_kinds_gen_params),
+	KUNIT_CASE(gup_x_two),
+	KUNIT_CASE_PARAM(gup_x_three, gup_kinds_gen_params),
+	{}
+};
+
+static struct kunit_suite gup_x_suite = {
+	.name = "gup_x",
+};
+"""
+CLAUSES = """\
+/* C11: long. */
+void gup_clause_three(struct kunit *test, enum gup_path path)
+{
+}
+"""
+RAN = {"sub_groups": [{"name": "gup_x", "test_cases": [{"name": "gup_x_two", "status": "PASS"}], "sub_groups": [
+    {"name": "gup_x_one", "test_cases": [{"name": "anon", "status": "PASS"}, {"name": "zero", "status": "PASS"}]},
+    {"name": "gup_x_three", "test_cases": [{"name": "anon, pmd_table", "status": "PASS"}]}]}]}
+
+
+class Contract(unittest.TestCase):
+    def setUp(self):
+        top = tempfile.TemporaryDirectory()
+        self.addCleanup(top.cleanup)
+        self.top = pathlib.Path(top.name)
+        self.saved = contract.TABLE, contract.REASONS, sys.argv
+        contract.TABLE, contract.REASONS = self.top / "tests.md", self.top / "empty"
+        sys.argv = ["contract.py", top.name, top.name]
+
+    def tearDown(self):
+        contract.TABLE, contract.REASONS, sys.argv = self.saved
+
+    def run_on(self, suite=SUITE, ran=None, reasons="C* *: there is no such test yet\n"):
+        write_files(self.top, {"mm/tests/gup_x_kunit.c": suite, "mm/tests/gup_kunit_clauses.c": CLAUSES,
+                               "kunit.json": json.dumps(ran or RAN), "empty": reasons})
+        with redirect_stdout(io.StringIO()) as said:
+            try:
+                contract.run()
+            except common.Failure as failure:
+                return failure.what + "\n" + said.getvalue()
+        return ""
+
+    def table(self):
+        rows = [line.split("|")[1:-1] for line in (self.top / "tests.md").read_text().splitlines()
+                if line.startswith("| ")]
+        head = [word.strip() for word in rows[0]]
+        return {row[0].strip(): dict(zip(head[1:], (word.strip() for word in row[1:])))
+                for row in rows[2:] if len(row) == len(head)}
+
+    def test_clauses_kinds_and_what_is_implied(self):
+        self.assertEqual(self.run_on(), "")
+        table = self.table()
+        self.assertEqual([table["anon"][c] for c in ("C1", "C2", "C4", "C5", "C11")], ["1", "1", "a", "1", "1"])
+        self.assertEqual([table["zero"][c] for c in ("C1", "C11")], ["1", "a"])
+        self.assertEqual([table["guard"]["C4"], table["secretmem"]["C4"]], ["1", "1"])
+
+    def test_an_empty_cell_wants_a_reason(self):
+        self.assertIn("no test and no reason: C3 on anon", self.run_on(reasons="C1,C2 *: none of these\n"))
+
+    def test_a_reason_wants_an_empty_cell(self):
+        self.assertIn("no cell is empty", self.run_on(reasons="C1 anon: said in vain\nC* *: none\n"))
+
+    def test_a_test_without_clauses_or_kinds(self):
+        said = self.run_on(SUITE.replace("C1, C2: some", "some").replace("Kinds:", "Sorts:"))
+        self.assertIn("gup_x.gup_x_one: the comment does not begin", said)
+        self.assertIn("gup_x.gup_x_two: neither", said)
+
+    def test_a_test_that_did_not_pass_counts_for_nothing(self):
+        failed = json.loads(json.dumps(RAN).replace('"PASS"', '"SKIP"', 1))
+        self.assertIn("did not pass in the run", self.run_on(ran=failed))
+
+    def test_check_sees_a_stale_table(self):
+        self.assertEqual(self.run_on(), "")
+        sys.argv.append("--check")
+        self.assertEqual(self.run_on(), "")
+        self.assertIn("is not what the sources say", self.run_on(SUITE.replace("C4: other", "C3: other")))
+        self.assertIn("guard", self.run_on(SUITE.replace("Kinds: guard", "Kinds: zero")))
+
+
+if __name__ == "__main__":
+    unittest.main()
