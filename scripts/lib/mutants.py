@@ -47,6 +47,10 @@ BAD = {"does not apply": "apply", "did not build": "build", "no such test": "tes
        "fails without": "test", "crash only": "test", "survived": "test"}
 
 
+# What judge() says of a boot, the worst first.
+STATES = ("fails", "crashes", "absent", "passes")
+
+
 # --------------------------------------------------------------------- the files
 
 class Mutant:
@@ -381,31 +385,30 @@ def broken(options):
 
 
 def attempt(options):
-    """Boot the tests of one glob after the other, until one of them has failed often enough."""
+    """Boot the named tests until one of them has failed often enough. Globs that differ in
+    the parameter alone share their boots, and are counted each for itself."""
     mutant = by_name(options.name)
     building = round(time.time() - options.since, 1)
-    boots, verdicts = [], []
+    groups, seen, seconds, killer = {}, [], 0, None
     for glob in mutant.globs:
-        fails = 0
+        groups.setdefault(kernel_glob(glob), []).append(glob)
+    for globs in groups.values():
+        fails = dict.fromkeys(globs, 0)
         for run in range(mutant.runs):
-            if fails + mutant.runs - run < mutant.needed:
+            if killer or max(fails.values()) + mutant.runs - run < mutant.needed:
                 break
-            raw = boot(options, options.results / mutant.name / f"boot{len(boots) + 1}", glob)
-            one = {**judge(*raw, glob), "seconds": raw[1]["seconds"]}
-            boots.append(one)
-            fails += one["state"] == "fails"
-            if fails == mutant.needed:
-                break
-        if fails == mutant.needed:
-            verdicts = [("killed", one)]
-            break
-        worst = [one for one in boots if one["state"] != "passes"]
-        verdicts.append(("crash only" if any(one["state"] == "crashes" for one in worst) else
-                         "survived", (worst or boots)[-1]))
-    what, one = min(verdicts, key=lambda found: ("killed", "crash only", "survived").index(found[0]))
-    return record(options, mutant, what, one["lines"], one["tests"] if what != "survived" else [],
-                  build=building, guest=round(sum(b["seconds"] for b in boots), 1),
-                  runs=[b["state"] for b in boots])
+            raw = boot(options, options.results / mutant.name / f"boot{len(seen) + 1}", globs[0])
+            seconds += raw[1]["seconds"]
+            found = {glob: judge(*raw, glob) for glob in globs}
+            for glob, one in found.items():
+                fails[glob] += one["state"] == "fails"
+                if fails[glob] >= mutant.needed:
+                    killer = killer or one
+            seen.append(min(found.values(), key=lambda one: STATES.index(one["state"])))
+    worst = killer or min(seen, key=lambda one: STATES.index(one["state"].replace("fails", "passes")))
+    what = "killed" if killer else "crash only" if worst["state"] == "crashes" else "survived"
+    return record(options, mutant, what, worst["lines"], worst["tests"] if what != "survived" else [],
+                  build=building, guest=round(seconds, 1), runs=[one["state"] for one in seen])
 
 
 # ----------------------------------------------------------------------- reports

@@ -174,6 +174,10 @@ class Verdicts(MutantsTest):
         self.assertEqual(self.boots(), ["gup_alpha.one"] * 2)
         self.mutant("small", "large", "gup_alpha.one.small")
         self.bad("test", "mutants", names=["1 killed, 1 survived", "not named: gup_alpha.one.very large"])
+        self.boots()
+        self.mutant("small", "large", "gup_alpha.one.small", "gup_alpha.one.very*")
+        self.good("mutants")
+        self.assertEqual(self.boots(), ["gup_alpha.one"] * 2)
 
     def test_does_not_build(self):
         self.mutant("broken", "if")
