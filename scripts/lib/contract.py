@@ -4,8 +4,10 @@
 Writes Documentation/tests.md, or with --check says how it differs. Clauses come from
 the comments above the tests in TREE's mm/tests/gup_*.c; kinds from the names of the
 parameters that the run in RESULTS (kunit.json) had, or from "Kinds: a, b." in the
-comment of a test without such parameters. Each cell must hold a test or have its
-reason in kunit/empty-cells, and nothing else may stand there.
+comment of a test without such parameters. A clause that a test shows on some of its
+kinds only is followed by these in a line of its own: "C1, C2 only: a, b." Each cell
+must hold a test or have its reason in kunit/empty-cells, and nothing else may stand
+there.
 """
 
 import difflib
@@ -47,11 +49,14 @@ class Test:
 
     def __init__(self, suite, name, comment, body):
         self.suite, self.name = suite, name
-        comment = re.sub(r"\n\s*\*", " ", comment or "")
+        comment = re.sub(r"\s+", " ", re.sub(r"\n\s*\*", " ", comment or ""))
         head = re.match(r"\s*((?:C\d+(?:, | and )?)+)", comment)
         self.clauses = re.findall(r"C\d+", head[1]) if head else []
-        named = re.search(r"Kinds: ([\w, ]+)\.", re.sub(r"\s+", " ", comment))
-        self.named = named[1].replace(",", " ").split() if named else []
+        self.named = [kind for kinds in re.findall(r"Kinds: ([\w, ]+)\.", comment)
+                      for kind in re.findall(r"\w+", kinds)]
+        self.only = {clause: re.findall(r"\w+", kinds)
+                     for clauses, kinds in re.findall(r"(C\d+(?:, C\d+)*) only: ([\w, ]+)\.", comment)
+                     for clause in clauses.split(", ")}
         self.says = bool(self.clauses)
         if CHECKED.search(body):
             self.clauses += [clause for clause in IMPLIED if clause not in self.clauses]
@@ -89,9 +94,10 @@ def read_tests(tree, config=()):
             comment, body = bodies.get((path, name), ("", ""))
             shared = re.search(r"\b(gup_clause_\w+)\(test", body)
             if shared:
-                outer = comment
+                # A body that suites share adds its kinds, and its clauses if the test has none.
+                outer = comment if re.search(r"\bC\d", comment or "") else ""
                 comment, body = bodies.get((None, shared[1]), ("", ""))
-                comment = outer if re.search(r"\bC\d", outer or "") else comment
+                comment = outer + comment
             tests[suite[1], name] = Test(suite[1], name, comment, body)
     return tests
 
@@ -113,9 +119,9 @@ def parameters(results):
 
 
 def kinds_of(name):
-    """The kinds that the name of a parameter tells: "anon", "anon, page_table"."""
-    words = re.split(r"[, ]+", name)
-    return [words[0]] if words[0] in KINDS else []
+    """The kind that the name of a parameter begins with: "anon", "anon, page_table"."""
+    first = name.split(",")[0]
+    return [first] if first in KINDS else []
 
 
 def cells(tests, ran):
@@ -133,10 +139,15 @@ def cells(tests, ran):
             problems.append(f"{where}: '{kind}' is no kind")
         if not kinds:
             problems.append(f"{where}: neither its parameters nor its comment (Kinds: ...) name a kind")
+        for clause in test.only:
+            if clause not in test.clauses:
+                problems.append(f"{where}: '{clause} only', but it does not begin with {clause}")
+            for kind in set(test.only[clause]) - kinds:
+                problems.append(f"{where}: '{clause} only' names {kind}, which it has not")
         for clause in test.clauses:
             if clause not in CLAUSES:
                 problems.append(f"{where}: {clause} is no clause that a test can have")
-            for kind in kinds:
+            for kind in kinds & set(test.only.get(clause, kinds)):
                 table.setdefault((clause, kind), []).append(test)
     return table, problems
 

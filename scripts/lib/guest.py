@@ -69,10 +69,13 @@ def run():
         def stop(number, _frame):
             process.kill()
             process.wait()
-            sys.exit(128 + number)
+            # To die of the signal tells the shell more than a status does: it ends as well.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, stop)
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup, or a job in the background
+                signal.signal(number, stop)
         try:
             end = watch(process, log, options.limit, options.silent, options.first)
             if end == "exit":

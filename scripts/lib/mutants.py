@@ -385,30 +385,43 @@ def broken(options):
 
 
 def attempt(options):
-    """Boot the named tests until one of them has failed often enough. Globs that differ in
-    the parameter alone share their boots, and are counted each for itself."""
+    """Boot the named tests. Each of them has to fail; where there are more boots than one, for
+    a race, one of them often enough. Globs that differ in the parameter alone share boots."""
     mutant = by_name(options.name)
     building = round(time.time() - options.since, 1)
-    groups, seen, seconds, killer = {}, [], 0, None
+    groups, found, states, seconds = {}, {}, [], 0
     for glob in mutant.globs:
         groups.setdefault(kernel_glob(glob), []).append(glob)
+
+    def failing():
+        return [glob for glob in found
+                if sum(one["state"] == "fails" for one in found[glob]) >= mutant.needed]
+
     for globs in groups.values():
-        fails = dict.fromkeys(globs, 0)
-        for run in range(mutant.runs):
-            if killer or max(fails.values()) + mutant.runs - run < mutant.needed:
+        for _ in range(mutant.runs):
+            if mutant.runs > 1 and failing():
                 break
-            raw = boot(options, options.results / mutant.name / f"boot{len(seen) + 1}", globs[0])
+            raw = boot(options, options.results / mutant.name / f"boot{len(states) + 1}", globs[0])
             seconds += raw[1]["seconds"]
-            found = {glob: judge(*raw, glob) for glob in globs}
-            for glob, one in found.items():
-                fails[glob] += one["state"] == "fails"
-                if fails[glob] >= mutant.needed:
-                    killer = killer or one
-            seen.append(min(found.values(), key=lambda one: STATES.index(one["state"])))
-    worst = killer or min(seen, key=lambda one: STATES.index(one["state"].replace("fails", "passes")))
-    what = "killed" if killer else "crash only" if worst["state"] == "crashes" else "survived"
-    return record(options, mutant, what, worst["lines"], worst["tests"] if what != "survived" else [],
-                  build=building, guest=round(seconds, 1), runs=[one["state"] for one in seen])
+            judged = {glob: judge(*raw, glob) for glob in globs}
+            for glob, one in judged.items():
+                found.setdefault(glob, []).append(one)
+            states.append(worst(judged.values())["state"])
+    killers = failing()
+    if len(killers) == len(mutant.globs) or (mutant.runs > 1 and killers):
+        what, decisive = "killed", worst(found[killers[0]])
+        tests = decisive["tests"]
+    else:
+        missing = [glob for glob in mutant.globs if glob not in killers]
+        decisive = worst(one for glob in missing for one in found[glob] if one["state"] != "fails")
+        what = "crash only" if decisive["state"] == "crashes" else "survived"
+        tests = decisive["tests"] if what == "crash only" else missing
+    return record(options, mutant, what, decisive["lines"], tests,
+                  build=building, guest=round(seconds, 1), runs=states)
+
+
+def worst(found):
+    return min(found, key=lambda one: STATES.index(one["state"]))
 
 
 # ----------------------------------------------------------------------- reports
@@ -418,7 +431,7 @@ def row(outcome):
     if outcome["verdict"] in ("killed", "crash only") and tests:
         text = tests[0] + (f" and {len(tests) - 1} more" if len(tests) > 1 else "")
     elif outcome["verdict"] == "survived":
-        text = "passed: " + ", ".join(outcome["killed_by"])
+        text = "passed: " + ", ".join(tests)
     else:
         text = "; ".join(lines[:2])
     took = "  kept" if outcome["kept"] else f"{outcome['seconds']:4.0f} s"

@@ -104,12 +104,22 @@ make_initramfs() {
 	INIT_ARGUMENTS=' kunit_shutdown=none'
 }
 
-# boot_once SUITES GLOB: one guest, from its start to its verdict.
+# guest_limit: seconds for one guest of the configuration, far more than it takes.
+guest_limit() {
+	local limit
+	limit=$(words "$CONFIGS/$CONFIG.seconds")
+	limit=${limit:-180}
+	[ "$ACCEL" = kvm ] && echo $((limit / 3)) || echo "$limit"
+}
+
+# boot_once SUITES GLOB: one guest, from its start to its verdict, BOOT_STATUS. Call it by
+# itself: in `boot_once || ...` an error within would not end it.
 boot_once() {
-	local limit arguments status=0
+	local limit arguments
+	BOOT_STATUS=0
 	stage_end
 	new_results
-	limit=${TIMEOUT:-$([ "$ACCEL" = kvm ] && echo 60 || echo 180)}
+	limit=${TIMEOUT:-$(guest_limit)}
 	arguments=${2:+kunit.filter_glob=$2}
 	if [ -z "$KEEP_GOING" ]; then
 		arguments+=" panic_on_taint=$(PYTHONPATH=$LIB python3 -S -c \
@@ -129,9 +139,9 @@ boot_once() {
 	(cd "$TREE" && python3 tools/testing/kunit/kunit.py parse --json="$RESULTS/kunit.json" \
 		"$RESULTS/console.log") > "$RESULTS/kunit.txt" 2>&1 || true
 	stage_end
-	py verdict "$RESULTS" || status=$?
-	if [ "$status" != 0 ]; then
+	py verdict "$RESULTS" || BOOT_STATUS=$?
+	[ "$BOOT_STATUS" -lt 130 ] || exit 130
+	if [ "$BOOT_STATUS" != 0 ]; then
 		[ ! -s "$RESULTS/qemu.err" ] || sed 's/^/    qemu: /' "$RESULTS/qemu.err" >&2
 	fi
-	return "$status"
 }

@@ -7,8 +7,10 @@
   readme     README.md's table of exit codes is that of scripts/lib/exit-codes
   python     every Python file compiles without a warning
   allowlist  entries of the splat checker carry a reason, and each denied kind a log
+  mutants    each test of the suites has a mutant that it kills, or a reason why it has none
 """
 
+import fnmatch
 import re
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import warnings
 
 import splat
 from common import LIB, ROOT, Failure, main
+from mutants import load
 from series import PATCHES, Series, subject_of
 
 SECTIONS = ("fixes", "seams", "tests", "docs", "legacy", "batching")
@@ -120,7 +123,28 @@ def allowlist():
             yield f"splat.py: no scripts/tests/logs/{kind}*.log shows that it finds {kind}"
 
 
-CHECKS = {f.__name__: f for f in (spdx, neutral, series, readme, python, allowlist)}
+def mutants():
+    """A test that nobody saw fail may be one that cannot."""
+    tests = set()
+    for entry in Series().entries:
+        diff = entry.content().decode("utf-8", "replace")
+        for suite, body in re.findall(r"^\+\+\+ b/mm/tests/(\w+)_kunit\.c\n(.*?)(?=^diff --git |\Z)", diff, re.M | re.S):
+            tests |= {f"{suite}.{name}" for name in re.findall(r"^\+\s*KUNIT_CASE\w*\((\w+)", body, re.M)}
+    globs = {".".join(glob.split(".")[:2]) for mutant in load() for glob in mutant.globs}
+    base = {line.strip() for line in text("kunit/expected-failures-base").splitlines()}
+    reasons = dict(re.findall(r"^no mutant: (\S+): (.+)$", text("kunit/mutants/README"), re.M))
+    for test in sorted(tests):
+        proven = any(fnmatch.fnmatchcase(test, glob) for glob in globs) or any(
+            line.startswith(test) for line in base)
+        if proven and test in reasons:
+            yield f"kunit/mutants/README: {test} has a mutant"
+        if not proven and test not in reasons:
+            yield f"{test}: no mutant of kunit/mutants/ names it"
+    for test in sorted(set(reasons) - tests):
+        yield f"kunit/mutants/README: there is no test {test}"
+
+
+CHECKS = {f.__name__: f for f in (spdx, neutral, series, readme, python, allowlist, mutants)}
 
 
 def run():

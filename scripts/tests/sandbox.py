@@ -157,6 +157,11 @@ def real_kernel_tools(directory):
         tar.extractall(directory)
 
 
+def not_in_the_background():
+    """A shell starts background jobs with Ctrl-C ignored, and they hand that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Result:
     """What a script printed and how it ended."""
 
@@ -289,6 +294,7 @@ class SandboxTest(unittest.TestCase):
         process = subprocess.Popen([str(self.repo / "scripts" / verb), *arguments], text=True,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    stdin=subprocess.DEVNULL, start_new_session=True,
+                                   preexec_fn=not_in_the_background,
                                    env=dict(self.environment, **environment))
         end = time.monotonic() + 60
         while not when() and process.poll() is None and time.monotonic() < end:

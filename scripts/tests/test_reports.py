@@ -177,7 +177,10 @@ static struct kunit_suite gup_x_suite = {
 };
 """
 CLAUSES = """\
-/* C11: long. */
+/*
+ * C11: long.
+ * Kinds: hole.
+ */
 void gup_clause_three(struct kunit *test, enum gup_path path)
 {
 }
@@ -233,6 +236,24 @@ class Contract(unittest.TestCase):
         said = self.run_on(SUITE.replace("C1, C2: some", "some").replace("Kinds:", "Sorts:"))
         self.assertIn("gup_x.gup_x_one: the comment does not begin", said)
         self.assertIn("gup_x.gup_x_two: neither", said)
+
+    def test_the_name_of_a_parameter_must_begin_with_a_kind_alone(self):
+        self.assertEqual([contract.kinds_of(name) for name in ("hole", "hole, shmem", "hole punch, shmem")],
+                         [["hole"], ["hole"], []])
+
+    def test_a_clause_on_some_kinds_only(self):
+        self.assertEqual(self.run_on(SUITE.replace("C1, C2: some.", "C1, C2: some. C2 only: zero.")), "")
+        table = self.table()
+        self.assertEqual([table[kind][c] for kind in ("anon", "zero") for c in ("C1", "C2")], ["1", "a", "1", "1"])
+
+    def test_only_names_what_the_test_has(self):
+        self.assertIn("gup_x.gup_x_one: 'C3 only', but", self.run_on(SUITE.replace("some.", "some. C3 only: anon.")))
+        self.assertIn("gup_x.gup_x_two: 'C4 only' names zero", self.run_on(SUITE.replace("mem.", "mem. C4 only: zero.")))
+
+    def test_a_shared_body_has_kinds_whoever_says_the_clauses(self):
+        suite = SUITE.replace("static void gup_x_three", "/* C12: of this suite. */\nstatic void gup_x_three")
+        self.assertEqual(self.run_on(suite), "")
+        self.assertEqual([self.table()["hole"][c] for c in ("C11", "C12")], ["a", "1"])
 
     def test_a_test_that_did_not_pass_counts_for_nothing(self):
         failed = json.loads(json.dumps(RAN).replace('"PASS"', '"SKIP"', 1))
