@@ -34,7 +34,7 @@ import time
 import splat
 import verdict
 from common import LIB, ROOT, Failure, Git, exit_codes, main
-from series import Series, write
+from series import part, write
 
 MUTANTS = ROOT / "kunit/mutants"
 KEPT = pathlib.Path(os.environ.get("CACHE", "."), "mutants")
@@ -141,16 +141,6 @@ def by_name(name):
 
 
 # --------------------------------------------------------------------- selecting
-
-def part(mutants, which):
-    """Every N-th, from the I-th on; "auto" takes another I for another series."""
-    found = re.fullmatch(r"(auto|[1-9]\d*)/([1-9]\d*)", which)
-    if not found or (found[1] != "auto" and int(found[1]) > int(found[2])):
-        raise Failure("usage", f"--part wants I/N or auto/N, not '{which}'")
-    count = int(found[2])
-    first = int(Series().hash("", None, False), 16) % count if found[1] == "auto" else int(found[1]) - 1
-    return mutants[first::count]
-
 
 def selected(options):
     mutants = load()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """series.py: read, hash, apply and refresh the patch series.
 
-  series.py list                     the entries: number, section, file
+  series.py list [--part I/N]        the entries: number, section, file
   series.py hash BASE                what applying would depend on
   series.py apply REPO BASE          print the commits, one "id file" line each
   series.py refresh REPO BASE HEAD   write patches/ and series from BASE..HEAD
@@ -208,6 +208,16 @@ def apply_series(repo, base, chosen):
 
 # --------------------------------------------------------------------- refresh
 
+def part(items, which):
+    """Every N-th, from the I-th on; "auto" takes another I for another series."""
+    found = re.fullmatch(r"(auto|[1-9]\d*)/([1-9]\d*)", which)
+    if not found or (found[1] != "auto" and int(found[1]) > int(found[2])):
+        raise Failure("usage", f"--part wants I/N or auto/N, not '{which}'")
+    count = int(found[2])
+    first = int(Series().hash("", None, False), 16) % count if found[1] == "auto" else int(found[1]) - 1
+    return items[first::count]
+
+
 def subject_of(content):
     """The subject of a mail-format patch, unfolded and without [PATCH]."""
     head = content.decode("utf-8", "replace").split("\n\n", 1)[0]
@@ -387,10 +397,11 @@ def run():
     parser.add_argument("arguments", nargs="*")
     parser.add_argument("--first", type=int)
     parser.add_argument("--on-top", action="store_true")
+    parser.add_argument("--part", default="1/1")
     options = parser.parse_args()
     arguments = options.arguments
     if options.verb == "list":
-        for number, entry in enumerate(Series().entries, 1):
+        for number, entry in part(list(enumerate(Series().entries, 1)), options.part):
             print(f"{number:4} {entry.section:10} {entry.name}")
     elif options.verb == "hash":
         print(Series().hash(arguments[0], options.first, options.on_top))

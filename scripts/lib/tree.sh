@@ -5,7 +5,7 @@
 # directories that were built from it.
 #
 #   build/			the whole series; build/tree is the one to edit
-#   build/prefix/		what --patches and check --each switch around in
+#   build/prefix/		what --patches, check --each, mutants and test switch around in
 #   build/given/<name>/		the same for a --tree DIR (with its own prefix/)
 #
 # Each holds tree/, o/<configuration>/ and "state": what we put into tree/.
@@ -56,6 +56,7 @@ prepare_tree() {
 	lock "$WORKSPACE/lock" "$WORKSPACE"
 	SERIES_HASH=$(py series hash "$BASE" "$@")
 	create_tree
+	drop_mutant
 	finish_switch
 	recorded_hash=$(state_get hash)
 	recorded_head=$(state_get head)
@@ -180,6 +181,17 @@ save_dirty() {
 	ref=refs/saved/$(date +%Y%m%d-%H%M%S)
 	tree_git update-ref "$ref" "$saved"
 	note "what was in the tree is kept: git -C $TREE diff HEAD $ref"
+}
+
+# scripts/mutants puts one into the tree and takes it out again, or the next run does. The
+# mark is there for as long as what is in the tree is nobody's work.
+mark_mutant() { touch "$WORKSPACE/mutant"; }
+
+drop_mutant() {
+	[ -e "$WORKSPACE/mutant" ] || return 0
+	rm -f "$TREE/.git/index.lock"
+	tree_git reset -q --hard
+	rm -f "$WORKSPACE/mutant"
 }
 
 # finish_switch: the last run was stopped in switch_to().

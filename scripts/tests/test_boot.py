@@ -145,6 +145,7 @@ class BadInput(SandboxTest):
         self.bad("usage", "tree", "grow", names=["grow"])
         self.bad("usage", "tree", names=["which verb"])
         self.bad("usage", "check", "--all", names=["--all"])
+        self.bad("usage", "check", "--each", "--part", "2/1", names=["2/1"])
 
     def test_option_without_or_with_a_wrong_value(self):
         self.bad("usage", "boot", "--suite", names=["--suite"])

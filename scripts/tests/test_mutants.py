@@ -100,7 +100,7 @@ class MutantsTest(SandboxTest):
         return {mutant["name"]: mutant["verdict"] for mutant in self.outcome()["mutants"]}
 
     def clean(self):
-        self.assertEqual(git(self.repo / "build/mutants/tree", "status", "--porcelain"), "")
+        self.assertEqual(git(self.repo / "build/prefix/tree", "status", "--porcelain"), "")
 
 
 class Verdicts(MutantsTest):
@@ -308,7 +308,7 @@ class Kept(MutantsTest):
         self.assertIn("(2 kept)", self.good("mutants").last)
         self.killed("c")
         self.assertIn("3 mutants (2 kept): 3 killed", self.good("mutants").last)
-        self.assertTrue((self.repo / "build/mutants/o/reference/.config").exists())
+        self.assertTrue((self.repo / "build/prefix/o/reference/.config").exists())
 
     def test_again(self):
         self.good("mutants", "--again", "--only", "a")
@@ -368,11 +368,28 @@ class Interrupted(MutantsTest):
     def test_in_a_checkout(self):
         self.killed()
         self.good("mutants")
-        tree = self.repo / "build/mutants/tree"
+        tree = self.repo / "build/prefix/tree"
         (tree / "mm/memory.c").write_text("half")
         (tree / ".git/index.lock").write_text("")
+        (tree.parent / "mutant").touch()
         self.good("mutants", "--again")
         self.clean()
+
+    def test_its_tree_is_good_for_others(self):
+        self.symbol("b", HEAD)
+        self.mutant("b", "b")
+        log = lambda: list((self.repo / "build/results").glob("*/b/boot1/console.log"))  # noqa: E731
+        self.interrupt("mutants", when=lambda: log() and log()[0].stat().st_size, FAKE_HANG="bug_b")
+        self.good("boot", "--patches", "1")
+        self.clean()
+
+    def test_edits_are_not_lost(self):
+        self.killed()
+        self.good("mutants")
+        edited = self.repo / "build/prefix/tree/mm/memory.c"
+        edited.write_text("mine")
+        self.bad("tree", "mutants", "--again", names=["build/prefix"])
+        self.assertEqual(edited.read_text(), "mine")
 
 
 class Refresh(MutantsTest):
