@@ -3,12 +3,16 @@
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
 
 LIB = pathlib.Path(__file__).resolve().parent
 ROOT = LIB.parent.parent
+
+# A line of C that begins a function, whose name may have the line for itself.
+FUNCTION = re.compile(r"(?:[A-Za-z_].*?\b)??([A-Za-z_]\w*)\(")
 
 
 def exit_codes():

@@ -221,6 +221,12 @@ def render(table, reasons, tests, ran):
     return "\n".join(lines) + "\n", problems
 
 
+def whole(results):
+    """Is it a run of scripts/boot without options that passed?"""
+    found = json.loads(pathlib.Path(results, "result.json").read_text())
+    return (found["verdict"], found["config"], found["glob"], found["selection"]) == ("pass", "reference", "", "")
+
+
 def run():
     check = "--check" in sys.argv
     tree, results = [word for word in sys.argv[1:] if word != "--check"]
@@ -243,6 +249,9 @@ def run():
         if diff:
             raise Failure("check", "Documentation/tests.md is not what the sources say",
                           "run scripts/contract")
+    elif problems or not whole(results):
+        raise Failure("usage", f"{results} is no run of all suites of the whole series that passed, or "
+                      "what it ran is not what the sources say", "scripts/boot makes one")
     else:
         TABLE.write_text(text)
     if problems:

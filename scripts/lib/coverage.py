@@ -2,7 +2,7 @@
 """coverage.py JSON SOURCE LIST MIN-LINES MIN-BRANCHES RESULTS [--partial]
 
 Judges what gcovr wrote (--json) of one source file. LIST gives the reason of each line
-that the suites do not execute, as
+that the suites do not execute, of those that gcc has counters for, as
 
     function: reason
         text of the line
@@ -18,11 +18,11 @@ import pathlib
 import re
 import sys
 
-from common import Failure, main
+from common import FUNCTION, Failure, main
 
 
 def read_list(path):
-    """{(function, text): reason}, in order."""
+    """{(function, text): its reasons}, as many as there are such lines."""
     entries, function, reason = {}, None, None
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -30,7 +30,7 @@ def read_list(path):
         if line[0].isspace():
             if not function:
                 raise Failure("usage", f"{path}:{number}: a line of code before any function")
-            entries[function, line.strip()] = reason
+            entries.setdefault((function, line.strip()), []).append(reason)
             continue
         match = re.fullmatch(r"(\w+): (\S.*)", line)
         if not match or len(match[2].split()) < 4:
@@ -43,7 +43,7 @@ def functions(source):
     """The name of the function that each line is in, from line 1 on."""
     names, name = [None], None
     for line in source:
-        begin = re.match(r"[A-Za-z_].*?\b(\w+)\(", line)
+        begin = FUNCTION.match(line)
         if begin and not line.startswith(("EXPORT", "#", "struct pages")):
             name = begin[1]
         names.append(name)
@@ -69,24 +69,26 @@ def run():
     where = functions(text)
     missed = [number for number, line in lines.items() if not line["count"]]
     branches = [branch["count"] for line in lines.values() for branch in line["branches"]]
+    if len(missed) == len(lines):
+        raise Failure("boot", f"{source.name}: no line was executed: counters of another build?")
     covered, taken = len(lines) - len(missed), sum(1 for count in branches if count)
 
     reasons = read_list(listing)
-    used, unexplained = set(), []
+    reason_of, unexplained = {}, []
     for number in missed:
         key = where[number], text[number - 1].strip()
-        if key in reasons:
-            used.add(key)
+        if reasons.get(key):
+            reason_of[number] = reasons[key].pop(0)
         else:
             unexplained.append(f"{source.name}:{number}: {key[0]}(): {key[1]}")
-    stale = [f"{listing.name}: {function}(): {line}" for function, line in reasons
-             if (function, line) not in used]
+    stale = [f"{listing.name}: {function}(): {line}" for (function, line), left in reasons.items()
+             for _ in left]
 
     summary = (f"{percent(covered, len(lines)):.1f} % of {len(lines)} lines, "
                f"{percent(taken, len(branches)):.1f} % of {len(branches)} branches")
     report = [f"{source.name}: {summary}", "", "Lines that were not executed:"]
     report += [f"  {number:5d} {where[number]}(): {text[number - 1].strip()}\n"
-               f"        {reasons.get((where[number], text[number - 1].strip()), 'no reason given')}"
+               f"        {reason_of.get(number, 'no reason given')}"
                for number in missed]
     report += ["", "Branches that were not taken, by line:"]
     report += [f"  {number:5d} {sum(1 for b in line['branches'] if not b['count'])} of "

@@ -40,7 +40,7 @@ def watch(process, log, limit, silent, first):
                 seen, last = seen + len(data), now
                 if deadline is None and PANIC in tail + data:
                     deadline = now + GRACE
-                tail = data[-len(PANIC):]
+                tail = (tail + data)[-len(PANIC):]
             if deadline and now > deadline:
                 return "panic"
             if now - start > limit:

@@ -185,7 +185,7 @@ def select(options):
     for mutant in mutants:
         outcome = None if options.again else kept(mutant.key(options.key))
         if outcome:
-            outcomes[mutant.name] = {**outcome, "kept": True}
+            outcomes[mutant.name] = {**outcome, "name": mutant.name, "kept": True}
     if options.changed:
         mutants = [mutant for mutant in mutants if mutant.name not in outcomes]
     missing = [mutant for mutant in mutants if mutant.name not in outcomes]
@@ -258,8 +258,10 @@ def judge(lines, guest, kunit, glob):
     said = what_was_said(lines)
     failed = [name for name in names["FAIL"] + names["ERROR"] if name in said]
     ended = guest["end"] == "exit" and any("reboot: " in line for line in lines)
-    if not failed and not ended:
-        failed = [name for name in list(said)[-1:] if fnmatch.fnmatchcase(name, kernel_glob(glob))]
+    if not failed and not ended and glob == kernel_glob(glob):
+        # Which parameter it died in is not known.
+        failed = [name for name in list(said)[-1:]
+                  if name.count(".") == 1 and fnmatch.fnmatchcase(name, glob)]
     if failed:
         return {"state": "fails", "tests": failed, "lines": said[failed[0]][:8]}
     crashed = [name for name in names["FAIL"] + names["ERROR"] if name not in said]
@@ -297,6 +299,8 @@ def boot(options, directory, glob):
     with open(directory / "console.log", encoding="utf-8", errors="replace") as log:
         lines = log.readlines()
     guest = json.loads((directory / "guest.json").read_text())
+    if not any(line.strip() for line in lines):
+        raise Failure("boot", f"the guest printed nothing, see {directory}/qemu.err")
     return lines, guest, json.loads(result.read_text()) if result.exists() else None
 
 
@@ -345,7 +349,7 @@ def record(options, mutant, what, lines=(), tests=(), **more):
                "brings_back": mutant.brings_back, "killed_by": mutant.globs,
                "tests": list(tests), "lines": list(lines), "kept": False,
                "seconds": round(time.time() - options.since, 1), **more}
-    if what not in ("no such test", "fails without"):  # these say nothing of the mutant
+    if what in ("killed", "survived"):  # the others may be the machine's fault
         keep(mutant.key(plan(options.results)["key"]), outcome)
     save(options.results, mutant.name, outcome)
     print(row(outcome))
@@ -404,7 +408,7 @@ def attempt(options):
     else:
         missing = [glob for glob in mutant.globs if glob not in killers]
         decisive = worst(one for glob in missing for one in found[glob] if one["state"] != "fails")
-        what = "crash only" if decisive["state"] == "crashes" else "survived"
+        what = {"crashes": "crash only", "absent": "no such test"}.get(decisive["state"], "survived")
         tests = decisive["tests"] if what == "crash only" else missing
     return record(options, mutant, what, decisive["lines"], tests,
                   build=building, guest=round(seconds, 1), runs=states)

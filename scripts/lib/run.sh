@@ -68,6 +68,7 @@ save_run() {
 	END
 	cp "$OUT/.config" "$RESULTS/.config"
 	cp "$IMAGE" "$RESULTS/bzImage"
+	[ -z "$INIT_ARGUMENTS" ] || cp "$OUT/initramfs.gz" "$RESULTS/initramfs.gz"
 	printf '%q ' "${QEMU_COMMAND[@]}" > "$RESULTS/qemu-cmd"
 	echo >> "$RESULTS/qemu-cmd"
 	{
@@ -78,7 +79,8 @@ save_run() {
 		# shellcheck disable=SC2016 # for the shell that runs it
 		echo 'cd "$(dirname "$0")" || exit'
 		printf 'exec '
-		printf '%q ' "${QEMU_COMMAND[@]/#$IMAGE/bzImage}"
+		local command=("${QEMU_COMMAND[@]/#$IMAGE/bzImage}")
+		printf '%q ' "${command[@]/#$OUT\/initramfs.gz/initramfs.gz}"
 		echo
 	} > "$RESULTS/reproduce"
 	chmod +x "$RESULTS/reproduce"

@@ -215,6 +215,8 @@ def part(items, which):
         raise Failure("usage", f"--part wants I/N or auto/N, not '{which}'")
     count = int(found[2])
     first = int(Series().hash("", None, False), 16) % count if found[1] == "auto" else int(found[1]) - 1
+    if not items[first::count]:
+        raise Failure("usage", f"--part {which}: there are only {len(items)}")
     return items[first::count]
 
 

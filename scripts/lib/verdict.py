@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 import splat
-from common import ROOT, exit_codes
+from common import FUNCTION, ROOT, exit_codes
 
 TAINT_TEST = 1 << 18
 # Sent as panic_on_taint=; the kernel drops the bits that it does not know, and says what
@@ -59,7 +59,8 @@ def own_functions(tree):
     names = set()
     for path in [pathlib.Path(tree, "mm/gup.c"), *pathlib.Path(tree, "mm/tests").glob("gup_*.c")]:
         if path.exists():
-            names |= set(re.findall(r"^[a-z_].*?\b(\w+)\(", path.read_text(), re.M))
+            found = map(FUNCTION.match, path.read_text().splitlines())
+            names |= {match[1] for match in found if match}
     return names
 
 

@@ -82,6 +82,13 @@ long two(void)
 {
 	return 2;
 }
+
+static int
+alone(void)
+{
+	again();
+	again();
+}
 """
 
 
@@ -126,6 +133,18 @@ class Coverage(unittest.TestCase):
         failure, _, said = self.judge(self.FULL, "one: nobody ever calls it with 0\n\treturn 0;\n")
         self.assertIn("1 reasons without a line", failure.what)
         self.assertIn("listed, but executed or gone", said)
+
+    def test_a_name_that_has_its_line_for_itself(self):
+        self.assertIn("gup.c:16: alone(): again();", self.judge({**self.FULL, 16: (0, [])}, "")[2])
+
+    def test_one_reason_is_for_one_line(self):
+        reason, line = "alone: it has to be once only\n", "\tagain();\n"
+        twice = {**self.FULL, 16: (0, []), 17: (0, [])}
+        self.assertIn("1 lines without a reason", self.judge(twice, reason + line)[0].what)
+        self.assertIsNone(self.judge(twice, reason + 2 * line)[0])
+
+    def test_counters_of_another_build(self):
+        self.assertIn("no line was executed", self.judge({3: (0, []), 4: (0, [])}, "")[0].what)
 
     def test_too_little(self):
         for lines, branches in ((80, 0), (0, 60)):
@@ -190,7 +209,12 @@ RAN = {"sub_groups": [{"name": "gup_x", "test_cases": [{"name": "gup_x_two", "st
     {"name": "gup_x_three", "test_cases": [{"name": "anon, pmd_table", "status": "PASS"}]}]}]}
 
 
+WHOLE = {"verdict": "pass", "config": "reference", "glob": "", "selection": ""}
+
+
 class Contract(unittest.TestCase):
+    run_was = {}
+
     def setUp(self):
         top = tempfile.TemporaryDirectory()
         self.addCleanup(top.cleanup)
@@ -204,7 +228,8 @@ class Contract(unittest.TestCase):
 
     def run_on(self, suite=SUITE, ran=None, reasons="C* *: there is no such test yet\n"):
         write_files(self.top, {"mm/tests/gup_x_kunit.c": suite, "mm/tests/gup_kunit_clauses.c": CLAUSES,
-                               "kunit.json": json.dumps(ran or RAN), "empty": reasons})
+                               "kunit.json": json.dumps(ran or RAN), "empty": reasons,
+                               "result.json": json.dumps({**WHOLE, **self.run_was})})
         with redirect_stdout(io.StringIO()) as said:
             try:
                 contract.run()
@@ -258,6 +283,11 @@ class Contract(unittest.TestCase):
     def test_a_test_that_did_not_pass_counts_for_nothing(self):
         failed = json.loads(json.dumps(RAN).replace('"PASS"', '"SKIP"', 1))
         self.assertIn("did not pass in the run", self.run_on(ran=failed))
+
+    def test_a_part_of_the_suites_writes_no_table(self):
+        for self.run_was in ({"glob": "gup_x"}, {"verdict": "test"}, {"selection": "--first 3"}):
+            self.assertIn("is no run of all suites", self.run_on())
+            self.assertFalse((self.top / "tests.md").exists())
 
     def test_check_sees_a_stale_table(self):
         self.assertEqual(self.run_on(), "")
