@@ -143,6 +143,12 @@ class Coverage(unittest.TestCase):
         self.assertIn("1 lines without a reason", self.judge(twice, reason + line)[0].what)
         self.assertIsNone(self.judge(twice, reason + 2 * line)[0])
 
+    def test_what_a_race_decides_may_be_either(self):
+        reason = "one: race: another thread has to be quick\n\treturn 0;\n"
+        self.assertIsNone(self.judge(self.FULL, reason)[0])
+        self.assertIsNone(self.judge(self.MISS, reason)[0])
+        self.assertIn("1 reasons without a line", self.judge(self.FULL, reason.replace("0;", "3;"))[0].what)
+
     def test_counters_of_another_build(self):
         self.assertIn("no line was executed", self.judge({3: (0, []), 4: (0, [])}, "")[0].what)
 
