@@ -15,10 +15,15 @@ words() {
 	[ ! -f "$1" ] || sed -e 's/#.*//' -e 's/[[:space:]]*$//' -e '/^$/d' "$1"
 }
 
-# has_suites: does the tree hold suites of the series?
-has_suites() { compgen -G "$TREE/mm/tests/gup_*_kunit.c" > /dev/null; }
+# has_symbol FRAGMENT: a fragment may be for what a patch of the series brings, and says so
+# by "#NEEDS#SYMBOL"; is that patch there?
+has_symbol() {
+	local symbol
+	symbol=$(sed -n 's/^#NEEDS#//p' "$1")
+	[ -z "$symbol" ] || grep -qx "config $symbol" "$TREE/mm/Kconfig"
+}
 
-# choose_config NAME: set CONFIG, OUT, FRAGMENTS and MAKE_WORDS.
+# choose_config NAME: set CONFIG, OUT, FRAGMENTS, TARGETS and MAKE_WORDS.
 choose_config() {
 	local fragment
 	grep -qxF "$1" <<< "$(config_names)" ||
@@ -27,11 +32,12 @@ choose_config() {
 	OUT=$WORKSPACE/o/$CONFIG
 	FRAGMENTS=()
 	mapfile -t MAKE_WORDS < <(words "$CONFIGS/$CONFIG.make")
+	mapfile -t TARGETS < <(echo bzImage; words "$CONFIGS/$CONFIG.targets")
 	for fragment in $(words "$CONFIGS/$CONFIG"); do
 		[ -f "$CONFIGS/$fragment" ] ||
 			die config "configs/$CONFIG names $fragment, which does not exist" \
 				"restore it or remove the line"
-		if [ "$fragment" != suites.config ] || has_suites; then
+		if has_symbol "$CONFIGS/$fragment"; then
 			FRAGMENTS+=("$CONFIGS/$fragment")
 		fi
 	done
@@ -92,7 +98,7 @@ build_stamp() {
 	{
 		echo "$HEAD"
 		cat "${FRAGMENTS[@]}" "$LIB/build.sh"
-		echo "${MAKE_WORDS[*]}"
+		echo "${MAKE_WORDS[*]} ${TARGETS[*]}"
 		gcc --version
 	} | sha256sum
 }
@@ -110,8 +116,8 @@ build() {
 	need build
 	need_space "$OUT" 300 environment
 	configure
-	stage build "bzImage with $JOBS jobs"
-	make_kernel bzImage
+	stage build "${TARGETS[*]} with $JOBS jobs"
+	make_kernel "${TARGETS[@]}"
 	# The tree may have been edited meanwhile; then this stamp would lie.
 	if [ -z "$LOCAL" ] && [ -z "$(tree_dirty)" ]; then
 		echo "$stamp" > "$OUT/built"

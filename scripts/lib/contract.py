@@ -24,11 +24,10 @@ REASONS = ROOT / "kunit/empty-cells"
 
 CLAUSES = {
     "C1": "count", "C2": "partial", "C3": "zero or negative", "C4": "errno", "C5": "references",
-    "C6": "pages NULL", "C9": "lock", "C10": "the page accessed", "C11": "lifetime",
+    "C6": "pages NULL", "C7": "vmas", "C8": "vmas NULL", "C9": "lock", "C10": "the page accessed", "C11": "lifetime",
     "C12": "read", "C13": "write", "C14": "force", "C15": "force, shared", "C16": "another mm",
     "C17": "fast", "C18": "unaligned", "C19": "bounds", "C20": "no page to give",
 }
-# C7 and C8, the vmas, went with v6.5.
 
 KINDS = """anon anon_large anon_thp anon_thp_split anon_thp_partial zero huge_zero
     shmem_shared shmem_private shmem_cowed shmem_thp file_shared file_large file_private file_cowed

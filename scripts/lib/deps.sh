@@ -23,6 +23,7 @@ DEPENDENCIES=(
 	boot:qemu-system-x86_64:qemu-system-x86
 	initramfs:busybox:busybox-static
 	coverage:gcovr:gcovr
+	manual:groff:groff-base
 	check:sparse:sparse
 	check:shellcheck:shellcheck
 	check:codespell:codespell

@@ -98,8 +98,9 @@ make_initramfs() {
 	dir /debug 0755 0 0
 	file /bin/busybox $(command -v busybox) 0755 0 0
 	file /init $1 0755 0 0
+	$(words "$CONFIGS/$CONFIG.files")
 	END
-	"$OUT/usr/gen_init_cpio" "$list" | gzip -1 > "$OUT/initramfs.gz"
+	(cd "$OUT" && usr/gen_init_cpio "$list") | gzip -1 > "$OUT/initramfs.gz"
 	# shellcheck disable=SC2034 # for guest.sh
 	QEMU_EXTRA=(-initrd "$OUT/initramfs.gz")
 	# Of two of the same the last one counts.
