@@ -11,7 +11,8 @@ that the suites do not execute, of those that gcc has counters for, as
 by their text, since numbers move with every patch. A line that is not executed and not
 listed is an error, and so is an entry that is executed, or names no line: the list is
 what is true, not what once was. Where the reason begins with "race:" the line is executed
-in some runs and not in others: it has to be there, and that is all. RESULTS receives coverage.txt and coverage-summary.
+in some runs and not in others: it has to be there, and that is all. RESULTS receives
+coverage.txt and coverage-summary.
 """
 
 import json
