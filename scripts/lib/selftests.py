@@ -2,7 +2,7 @@
 """selftests.py: which tests of selftests/mm are run, and what base and series make of them.
 
   selftests.py list [--only GLOB]...     the commands, one a line
-  selftests.py plan [--only GLOB]...     the same as /tests of the guest: seconds, /tmp, command
+  selftests.py plan [--only GLOB]...     the same as /tests of the guest: seconds, place, command
   selftests.py guest DIR                 did this guest run to its end?
   selftests.py compare RESULTS           base against series: table, result.json, summary
 
@@ -28,7 +28,7 @@ RESULTS = ("pass", "fail", "skip", "xfail")
 GOOD = ("pass", "xfail")
 PROGRAM = "(exit status)"	# the case that a program is by itself
 
-Line = collections.namedtuple("Line", "seconds tmp text commands")
+Line = collections.namedtuple("Line", "seconds place text commands")
 
 
 # ------------------------------------------------------------------------------ the list
@@ -47,8 +47,8 @@ def load(text):
         words = line.split("#")[0].split(None, 2)
         if not words:
             continue
-        if len(words) != 3 or not words[0].isdigit() or words[1] not in ("tmpfs", "disk"):
-            raise Failure("internal", f"{LIST.name}, line {number}: not 'SECONDS tmpfs|disk COMMAND'")
+        if len(words) != 3 or not words[0].isdigit() or not re.fullmatch(r"(tmpfs|disk)(\+1g)?", words[1]):
+            raise Failure("internal", f"{LIST.name}, line {number}: not 'SECONDS tmpfs|disk[+1g] COMMAND'")
         commands = expand(words[2])
         for command in commands:
             if command in seen:
@@ -352,7 +352,7 @@ def run():
         return verb_compare(options.folder, lines)
     for line in lines:
         for command in line.commands:
-            print(command if options.verb == "list" else f"{line.seconds} {line.tmp} {command}")
+            print(command if options.verb == "list" else f"{line.seconds} {line.place} {command}")
     return 0
 
 

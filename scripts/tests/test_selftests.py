@@ -72,8 +72,8 @@ class List(unittest.TestCase):
 
     def test_load(self):
         line, = selftests.load("# head\n\n60 disk a {x,y}\t# why\n")
-        self.assertEqual((line.seconds, line.tmp, line.text, line.commands), (60, "disk", "a {x,y}", ["a x", "a y"]))
-        for bad in ("60 a\n", "x disk a\n", "60 ext4 a\n", "60 disk a\n60 disk a\n"):
+        self.assertEqual((line.seconds, line.place, line.text, line.commands), (60, "disk", "a {x,y}", ["a x", "a y"]))
+        for bad in ("60 a\n", "x disk a\n", "60 ext4 a\n", "60 disk+2g a\n", "60 disk a\n60 disk a\n"):
             with self.assertRaises(common.Failure):
                 selftests.load(bad)
 
