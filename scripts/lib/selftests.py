@@ -28,7 +28,7 @@ RESULTS = ("pass", "fail", "skip", "xfail")
 GOOD = ("pass", "xfail")
 PROGRAM = "(exit status)"	# the case that a program is by itself
 
-Line = collections.namedtuple("Line", "seconds place text commands")
+Line = collections.namedtuple("Line", "seconds place flaky text commands")
 
 
 # ------------------------------------------------------------------------------ the list
@@ -47,14 +47,15 @@ def load(text):
         words = line.split("#")[0].split(None, 2)
         if not words:
             continue
-        if len(words) != 3 or not words[0].isdigit() or not re.fullmatch(r"(tmpfs|disk)(\+1g)?", words[1]):
-            raise Failure("internal", f"{LIST.name}, line {number}: not 'SECONDS tmpfs|disk[+1g] COMMAND'")
+        if len(words) != 3 or not words[0].isdigit() or not re.fullmatch(r"(tmpfs|disk)(\+1g|\+flaky)?", words[1]):
+            raise Failure("internal", f"{LIST.name}, line {number}: not 'SECONDS tmpfs|disk[+1g|+flaky] COMMAND'")
         commands = expand(words[2])
         for command in commands:
             if command in seen:
                 raise Failure("internal", f"{LIST.name}, line {number}: '{command}' is there twice")
             seen.add(command)
-        lines.append(Line(int(words[0]), words[1], " ".join(words[2].split()), commands))
+        place, flaky = words[1].removesuffix("+flaky"), words[1].endswith("+flaky")
+        lines.append(Line(int(words[0]), place, flaky, " ".join(words[2].split()), commands))
     return lines
 
 
@@ -200,12 +201,13 @@ def normal(text):
 
 # ---------------------------------------------------------------------------- comparing
 
-def compare(base, series):
-    """(worse, same, better): lines about cases of two {command: Run}.
+def compare(base, series, flaky=()):
+    """(worse, same, other): lines about cases of two {command: Run}.
 
     worse is what fails a run: what passes on the base and does not on the series, what is
-    on the base only, and what fails on the series only."""
-    worse, same, better = [], [], []
+    on the base only, and what fails on the series only; but not of the commands in flaky.
+    other is what is better on the series, or flaky."""
+    worse, same, other = [], [], []
     for command in list(base) + [command for command in series if command not in base]:
         if command not in series:
             worse.append(f"{command}: did not run on the series")
@@ -221,10 +223,10 @@ def compare(base, series):
                 same.append(f"{command}: {name}: fails on both" +
                             (f" ({reasons[name]})" if reasons.get(name) else ""))
             elif now == "fail" or (now is None and name != PROGRAM) or (was in GOOD and now not in GOOD):
-                worse.append(what)
+                (other if command in flaky else worse).append(what)
             elif was == "fail" or (was == "skip" and now in GOOD):
-                better.append(what)
-    return worse, same, better
+                other.append(what)
+    return worse, same, other
 
 
 def counts(runs, commands):
@@ -283,7 +285,7 @@ def markdown(run, base, series, lines):
     return "\n".join(out) + "\n"
 
 
-def judge(base, series):
+def judge(base, series, flaky=()):
     """(class, why, details) of two guests."""
     details = []
     for guest in (base, series):
@@ -291,8 +293,8 @@ def judge(base, series):
         if verdict != "pass":
             number = guest.splats[0][0] if guest.splats else 0
             return verdict, why, splat.excerpt(guest.console, number) if number else []
-    worse, same, better = compare(base.runs, series.runs)
-    details += [f"on both:  {line}" for line in same] + [f"better:   {line}" for line in better]
+    worse, same, other = compare(base.runs, series.runs, flaky)
+    details += [f"on both:  {line}" for line in same] + [f"no worse: {line}" for line in other]
     details += [f"worse:    {line}" for line in worse]
     known = base.complaints()
     fresh = [value for key, value in series.complaints().items() if key not in known]
@@ -319,7 +321,8 @@ def judge(base, series):
 def verb_compare(folder, lines):
     run = json.loads((folder / "run.json").read_text())
     base, series = Guest(folder / "base"), Guest(folder / "series")
-    verdict, why, details = judge(base, series)
+    flaky = {command for line in lines if line.flaky for command in line.commands}
+    verdict, why, details = judge(base, series, flaky)
     for line in details:
         print(f"    {line}")
     totals = {guest.name: counts(guest.runs, guest.runs) for guest in (base, series)}

@@ -72,7 +72,9 @@ class List(unittest.TestCase):
 
     def test_load(self):
         line, = selftests.load("# head\n\n60 disk a {x,y}\t# why\n")
-        self.assertEqual((line.seconds, line.place, line.text, line.commands), (60, "disk", "a {x,y}", ["a x", "a y"]))
+        self.assertEqual(line, (60, "disk", False, "a {x,y}", ["a x", "a y"]))
+        line, = selftests.load("60 tmpfs+flaky a\n")
+        self.assertEqual(line, (60, "tmpfs", True, "a", ["a"]))
         for bad in ("60 a\n", "x disk a\n", "60 ext4 a\n", "60 disk+2g a\n", "60 disk a\n60 disk a\n"):
             with self.assertRaises(common.Failure):
                 selftests.load(bad)
@@ -172,6 +174,13 @@ class Compare(unittest.TestCase):
     def test_a_crash_behind_the_last_case(self):
         worse, _, _ = self.compare([("t", "ok 1 a\n", "0")], [("t", "ok 1 a\n", "139")])
         self.assertEqual(len(worse), 1)
+
+    def test_a_flaky_failure_is_none(self):
+        runs = [selftests.parse(log(("t", "ok 1 a\n", "0"), ("u", f"{ok} 1 b\n", "0")))[0] for ok in ("ok", "not ok")]
+        self.assertEqual(len(selftests.compare(*runs)[0]), 1)
+        self.assertEqual(len(selftests.compare(*runs, {"t"})[0]), 1)
+        worse, _, other = selftests.compare(*runs, {"u"})
+        self.assertEqual((worse, len(other)), ([], 1))
 
     def test_better_is_no_failure(self):
         worse, _, better = self.one("not ok 1 a\nok 2 b # SKIP x\n", "ok 1 a\nok 2 b\n")
