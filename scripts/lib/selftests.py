@@ -77,6 +77,9 @@ def select(lines, globs):
 
 CASE = re.compile(r"(ok|not ok) (\d+)\b *(?:- )?(.*)$")
 DIRECTIVE = re.compile(r"(?:^|\s)# *(SKIP|XFAIL|XPASS|error)\b:? *(.*)$", re.I)
+# What was measured, and so is another name each time.
+MEASURED = re.compile(r"\d+(?= \([\d.]+%\), extra thread faults)|(?<=\()[\d.]+(?=%\), extra)"
+                      r"|(?<=, extra thread faults )\d+")
 PLAN = re.compile(r"1\.\.(\d+)( # SKIP\b.*)?$")
 
 
@@ -110,7 +113,7 @@ class Run:
         self.add(re.sub(r"\s+# .*$", "", name), result, "")
 
     def add(self, name, result, reason):
-        name = name or "(no name)"
+        name = MEASURED.sub("N", name) or "(no name)"
         unique = next(n for n in (name if i == 1 else f"{name} ({i})" for i in itertools.count(1))
                       if n not in self.cases)
         self.cases[unique] = result
@@ -261,7 +264,8 @@ def markdown(run, base, series, lines):
            f"`tools/testing/selftests/mm` of each tree, on Linux {run['version']} with {run['base']} (base)",
            f"and with {run['series']} (series), in the configuration `configs/{run['config']}`. Counts of test",
            "cases; a program that reports none is one by its exit status. A case that passes on the base",
-           "must be there and pass on the series.", "",
+           "must be there and pass on the series; but a failure that comes now and then on one and the",
+           "same kernel decides nothing.", "",
            "| test | base: pass | fail | skip | xfail | series: pass | fail | skip | xfail |",
            "| --- |" + " ---: |" * 8]
     totals = [collections.Counter(), collections.Counter()]
@@ -279,6 +283,7 @@ def markdown(run, base, series, lines):
             old, new = (not_passed(guest.runs, line, result) for guest in (base, series))
             for what in dict.fromkeys(old + new):
                 where = "both" if what in old and what in new else "base" if what in old else "series"
+                where += ", now and then" if line.flaky else ""
                 table.append(f"| {cell(line.text)} | {where} | {cell(what)} |")
         out += ["", f"## {title}", ""]
         out += ["| test | on | case, and what it says |", "| --- | --- | --- |", *table] if table else ["Nothing."]

@@ -175,6 +175,11 @@ class Compare(unittest.TestCase):
         worse, _, _ = self.compare([("t", "ok 1 a\n", "0")], [("t", "ok 1 a\n", "139")])
         self.assertEqual(len(worse), 1)
 
+    def test_what_was_measured_is_no_name(self):
+        lines = [f"ok 1 transact_test Extra pages {a} ({b}%), extra thread faults {a}.\n" for a, b in ((70, "0.1"), (7, 12))]
+        self.assertEqual(self.one(*lines), ([], [], []))
+        self.assertEqual(len(self.one("ok 1 Pages 70 (1%)\n", "ok 1 Pages 71 (1%)\n")[0]), 1)
+
     def test_a_flaky_failure_is_none(self):
         runs = [selftests.parse(log(("t", "ok 1 a\n", "0"), ("u", f"{ok} 1 b\n", "0")))[0] for ok in ("ok", "not ok")]
         self.assertEqual(len(selftests.compare(*runs)[0]), 1)
