@@ -26,6 +26,7 @@ from common import LIB, Failure, exit_codes, main
 LIST = LIB / "selftests.list"
 RESULTS = ("pass", "fail", "skip", "xfail")
 GOOD = ("pass", "xfail")
+MOST = 30	# lines about one thing that are shown
 PROGRAM = "(exit status)"	# the case that a program is by itself
 
 Line = collections.namedtuple("Line", "seconds place flaky text commands")
@@ -166,7 +167,9 @@ class Guest:
         self.end = json.loads((folder / "guest.json").read_text())
         self.wanted = [line.split(None, 2)[2] for line in (folder / "plan").read_text().splitlines()]
         self.console = self.text(folder / "console.log").splitlines()
-        self.runs, self.torn, self.pins, self.done = parse(self.text(folder / "tests.log"))
+        runs, self.torn, self.pins, self.done = parse(self.text(folder / "tests.log"))
+        # A guest of the base may have run more than what is wanted this time.
+        self.runs = {command: run for command, run in runs.items() if command in self.wanted}
         self.splats = splat.splats(self.console)
 
     @staticmethod
@@ -300,7 +303,9 @@ def judge(base, series, flaky=()):
             return verdict, why, splat.excerpt(guest.console, number) if number else []
     worse, same, other = compare(base.runs, series.runs, flaky)
     details += [f"on both:  {line}" for line in same] + [f"no worse: {line}" for line in other]
-    details += [f"worse:    {line}" for line in worse]
+    details += [f"worse:    {line}" for line in worse[:MOST]]
+    if len(worse) > MOST:
+        details.append(f"worse:    and {len(worse) - MOST} more, see result.json")
     known = base.complaints()
     fresh = [value for key, value in series.complaints().items() if key not in known]
     for _, text in known.values():
@@ -334,6 +339,7 @@ def verb_compare(folder, lines):
     (folder / "selftests.md").write_text(markdown(run, base, series, lines))
     (folder / "result.json").write_text(json.dumps({
         **run, "verdict": verdict, "why": why, "totals": totals,
+        "worse": compare(base.runs, series.runs, flaky)[0],
         "pins": {guest.name: guest.pins for guest in (base, series)},
         "cases": {guest.name: {command: {"status": r.status, **r.cases} for command, r in guest.runs.items()}
                   for guest in (base, series)},

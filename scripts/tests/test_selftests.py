@@ -259,6 +259,10 @@ class Judge(unittest.TestCase):
         verdict, why = self.judge(series=log(("t", "ok 1 a\nok 2 b\n", "0")))
         self.assertEqual((verdict, why), ("test", "the guest of the series did not run: u"))
 
+    def test_a_base_that_ran_more_than_is_wanted(self):
+        self.assertEqual(self.judge(series=log(("t", "ok 1 a\nok 2 b\n", "0")), plan="60 tmpfs t\n")[0], "pass")
+        self.assertIn("| all | 2 | 0 | 0 | 0 | 2 | 0 | 0 | 0 |", self.table)
+
     def test_a_hang(self):
         verdict, why = self.judge(series=log(("t", "ok 1 a\n", None), pins="", done=False), ends=("exit", "silent"))
         self.assertEqual((verdict, why), ("timeout", "the guest of the series hung in t"))
