@@ -10,6 +10,7 @@ TIMEOUT=		# seconds for one guest; by accelerator if not set
 KEEP_GOING=		# do not stop the guest at its first warning
 KEPT_KERNELS=10		# how many runs keep their bzImage
 INIT_ARGUMENTS=		# boot arguments for an init, see make_initramfs()
+BOOT_ARGUMENTS=		# boot arguments of the verb; of two of the same the last one counts
 
 # Stages before the first guest belong to the results of each.
 collect_stages() {
@@ -41,7 +42,7 @@ new_results() {
 # prune_results: the kernels are large; those of the last runs are enough.
 prune_results() {
 	local old
-	find "$BUILD/results" -mindepth 2 -maxdepth 2 -name bzImage | sort | head -n -"$KEPT_KERNELS" |
+	find "$BUILD/results" -mindepth 2 -maxdepth 3 -name bzImage | sort | head -n -"$KEPT_KERNELS" |
 		while read -r old; do
 			rm -f "$old"
 		done
@@ -102,7 +103,7 @@ make_initramfs() {
 	END
 	(cd "$OUT" && usr/gen_init_cpio "$list") | gzip -1 > "$OUT/initramfs.gz"
 	# shellcheck disable=SC2034 # for guest.sh
-	QEMU_EXTRA=(-initrd "$OUT/initramfs.gz")
+	QEMU_INITRD=(-initrd "$OUT/initramfs.gz")
 	# Of two of the same the last one counts.
 	INIT_ARGUMENTS=' kunit_shutdown=none'
 }
@@ -118,10 +119,15 @@ guest_limit() {
 # boot_once SUITES GLOB: one guest, from its start to its verdict, BOOT_STATUS. Call it by
 # itself: in `boot_once || ...` an error within would not end it.
 boot_once() {
-	local limit arguments
-	BOOT_STATUS=0
 	stage_end
 	new_results
+	run_guest "$1" "$2"
+}
+
+# run_guest SUITES GLOB: the same in the folder RESULTS, which exists.
+run_guest() {
+	local limit arguments
+	BOOT_STATUS=0
 	limit=${TIMEOUT:-$(guest_limit)}
 	arguments=${2:+kunit.filter_glob=$2}
 	if [ -z "$KEEP_GOING" ]; then
@@ -131,7 +137,7 @@ boot_once() {
 	if [ -f "$CONFIGS/$CONFIG.init" ]; then
 		make_initramfs "$CONFIGS/$CONFIG.init"
 	fi
-	arguments+=$INIT_ARGUMENTS
+	arguments+=$INIT_ARGUMENTS${BOOT_ARGUMENTS:+ $BOOT_ARGUMENTS}
 	qemu_command "$IMAGE" "${arguments# }"
 	save_run "$1" "$2"
 	stage boot "$GUEST_CPUS CPUs, $GUEST_MEMORY, $ACCEL, at most $limit s; suites: ${1:-none}"
