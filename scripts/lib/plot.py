@@ -11,21 +11,22 @@ SPDX = "<!-- SPDX-License-Identifier: GPL-2.0 -->"
 COLOURS = {"slow_pin": "#c03020", "fast_pin": "#2060b0"}
 NAMES = {"slow_pin": "pin_user_pages()", "fast_pin": "pin_user_pages_fast()"}
 ORDERS = ("order0", "order2", "order4", "order6", "order9", "pmd")
-LABELS = ("0", "2", "4", "6", "9", "9, one PMD")
+LABELS = ("0", "2", "4", "6", "9", "PMD")
 
 HEAD = """\
-set terminal svg size {width},460 dynamic font "sans-serif,13" background "white"
+set terminal svg size {width},460 dynamic noenhanced font "sans-serif,13" background "white"
 set output "{output}"
 set style line 1 lc rgb "#c03020" lw 2 pt 4 dt 2
 set style line 2 lc rgb "#c03020" lw 2 pt 5
 set style line 3 lc rgb "#2060b0" lw 2 pt 6 dt 2
 set style line 4 lc rgb "#2060b0" lw 2 pt 7
-set grid ytics lc rgb "#d8d8d8" dt 1
+set grid ytics lc rgb "#c8c8c8" dt 1
 set border 3
 set tics nomirror
 set logscale y
 set ylabel "instructions per page"
-set key outside below horizontal maxrows 2 width 2
+set key at screen 0.5,0.01 center bottom horizontal Left reverse maxrows 2 width 3
+set bmargin 7
 """
 
 
@@ -74,50 +75,46 @@ def draw_layouts(rows, path):
         return False
     data, plot = blocks(found, "d")
     tics = ", ".join(f'"{label}" {index}' for index, label in enumerate(LABELS))
-    gnuplot(data + f'set title "A page of 4096 anonymous ones, by the order of their folios"\n'
-            f'set xlabel "folio order (0 to 9: mapped by PTEs)"\nset xtics ({tics})\n'
+    gnuplot(data + f'set title "4096 anonymous pages in one call"\n'
+            f'set xlabel "folio order, mapped by PTEs; PMD: order 9, mapped by one entry"\nset xtics ({tics})\n'
             f"set xrange [-0.2:{len(ORDERS) - 0.8}]\nset yrange [1:*]\n" + plot, path)
     return True
 
 
-def draw_calls(rows, path):
-    def per_call(row):
-        return row["per_call"]
-
-    panels = []
+def draw_panels(rows, path, group, x_of, settings):
+    """Two pictures side by side, for small and for large folios."""
+    script, plots = settings + "set yrange [10:2000]\n", ""
     for layout, title in (("order0", "order 0"), ("order4", "order 4, mapped by PTEs")):
-        found = curves(rows, "call", per_call, (layout,))
-        whole = curves(rows, "layout", per_call, (layout,))
+        found = curves(rows, group, x_of, (layout,))
         if not found:
             return False
-        for key, points in whole.items():
-            found[key] += points
-        panels.append((layout, title, *blocks(found, layout)))
-    script = 'set logscale x 2\nset xtics (1, 8, 64, 512, 4096)\nset xlabel "pages per call"\n'
-    script += "set xrange [0.8:5200]\nset yrange [10:2000]\n"
-    script += "".join(data for _, _, data, _ in panels)
-    script += 'set multiplot layout 1,2\nset key outside below vertical maxrows 4\n'
-    for _, title, _, plot in panels:
-        script += f'set title "Folios of {title}"\n{plot}'
-    gnuplot(script + "unset multiplot\n", path, 900)
+        if group == "call":
+            # All pages in one call are a group of their own.
+            for key, points in curves(rows, "layout", x_of, (layout,)).items():
+                found[key] += points
+        data, plot = blocks(found, layout)
+        script += data
+        plots += f'set title "Folios of {title}"\n{plot}unset key\n'
+    gnuplot(script + f"set multiplot layout 1,2\n{plots}unset multiplot\n", path, 900)
     return True
+
+
+def draw_calls(rows, path):
+    return draw_panels(rows, path, "call", lambda row: row["per_call"], '''\
+set logscale x 2
+set xtics (1, 8, 64, 512, 4096)
+set xlabel "pages per call"
+set xrange [0.8:5200]
+''')
 
 
 def draw_growth(rows, path):
-    panels = []
-    for layout, title in (("order0", "order 0"), ("order4", "order 4, mapped by PTEs")):
-        found = curves(rows, "growth", lambda row: row["pages"] // 256, (layout,))
-        if not found:
-            return False
-        panels.append((title, *blocks(found, layout)))
-    script = 'set logscale x 4\nset xtics ("4 MiB" 4, "16" 16, "64" 64, "256" 256, "1 GiB" 1024, "4" 4096)\n'
-    script += 'set xlabel "resident memory, 1024 pages per call"\nset xrange [3:5500]\nset yrange [10:2000]\n'
-    script += "".join(data for _, data, _ in panels)
-    script += 'set multiplot layout 1,2\nset key outside below vertical maxrows 4\n'
-    for title, _, plot in panels:
-        script += f'set title "Folios of {title}"\n{plot}'
-    gnuplot(script + "unset multiplot\n", path, 900)
-    return True
+    return draw_panels(rows, path, "growth", lambda row: row["pages"] // 256, '''\
+set logscale x 4
+set xtics ("4 MiB" 4, "16" 16, "64" 64, "256" 256, "1 GiB" 1024, "4 GiB" 4096)
+set xlabel "resident memory, 1024 pages per call"
+set xrange [3:5500]
+''')
 
 
 PICTURES = {"layouts.svg": draw_layouts, "calls.svg": draw_calls, "growth.svg": draw_growth}
