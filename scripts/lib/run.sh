@@ -69,7 +69,7 @@ save_run() {
 	END
 	cp "$OUT/.config" "$RESULTS/.config"
 	cp "$IMAGE" "$RESULTS/bzImage"
-	[ -z "$INIT_ARGUMENTS" ] || cp "$OUT/initramfs.gz" "$RESULTS/initramfs.gz"
+	[ -z "$INIT_ARGUMENTS" ] || cp "${QEMU_INITRD[1]}" "$RESULTS/initramfs.gz"
 	printf '%q ' "${QEMU_COMMAND[@]}" > "$RESULTS/qemu-cmd"
 	echo >> "$RESULTS/qemu-cmd"
 	{
@@ -81,10 +81,22 @@ save_run() {
 		echo 'cd "$(dirname "$0")" || exit'
 		printf 'exec '
 		local command=("${QEMU_COMMAND[@]/#$IMAGE/bzImage}")
-		printf '%q ' "${command[@]/#$OUT\/initramfs.gz/initramfs.gz}"
+		printf '%q ' "${command[@]/#${QEMU_INITRD[1]:-none}/initramfs.gz}"
 		echo
 	} > "$RESULTS/reproduce"
 	chmod +x "$RESULTS/reproduce"
+}
+
+# make_programs: what configs/NAME.programs says.
+make_programs() {
+	local name sources log
+	while read -r name sources; do
+		log=$OUT/$name.log
+		# shellcheck disable=SC2086 # several
+		(cd "$TREE" && gcc -O2 -static -U_FORTIFY_SOURCE -I. -Itools/testing/selftests \
+			-isystem tools/include/uapi -o "$OUT/$name" $sources -lpthread -lm) > "$log" 2>&1 ||
+			die build "$(grep -m 1 error: "$log" || tail -n 1 "$log")" "the whole log is $log"
+	done < <(words "$CONFIGS/$CONFIG.programs")
 }
 
 # make_initramfs SCRIPT: KUnit runs before init. What is to be seen only after the suites
@@ -92,6 +104,7 @@ save_run() {
 make_initramfs() {
 	local list=$OUT/initramfs.list
 	need initramfs
+	make_programs
 	cat > "$list" <<-END
 	dir /dev 0755 0 0
 	nod /dev/console 0600 0 0 c 5 1
@@ -134,7 +147,7 @@ run_guest() {
 		arguments+=" panic_on_taint=$(PYTHONPATH=$LIB python3 -S -c \
 			'import verdict; print(f"{verdict.TAINT_MASK:x}")')"
 	fi
-	if [ -f "$CONFIGS/$CONFIG.init" ]; then
+	if [ -f "$CONFIGS/$CONFIG.init" ] && [ -z "$INIT_ARGUMENTS" ]; then
 		make_initramfs "$CONFIGS/$CONFIG.init"
 	fi
 	arguments+=$INIT_ARGUMENTS${BOOT_ARGUMENTS:+ $BOOT_ARGUMENTS}

@@ -138,7 +138,7 @@ class Until(unittest.TestCase):
 
 
 GATE = "layout order0 slow_pin write 10 1/2\nlayout pmd * * 10 1.01\ntext 100\n"
-RUN = {"head": "0" * 40, "local_changes": "", "config": "reference"}
+RUN = {"head": "0" * 40, "local_changes": "", "config": "reference", "accelerator": "tcg", "accelerator_reason": "why"}
 
 
 class Report(unittest.TestCase):
@@ -161,11 +161,11 @@ class Report(unittest.TestCase):
             "console.log": log or line(took=slow_pin) + line("pmd", took=pmd), "text": f"{text}\n",
             "run.json": json.dumps({**RUN, "config": config}), "qemu-cmd": "qemu\n"})
 
-    def report(self, gate=GATE):
+    def report(self, gate=GATE, wall=False):
         write_files(self.top, {"gate": gate or GATE})
         path = self.top / "gate"
         with redirect_stdout(io.StringIO()) as said:
-            status = bench.report(argparse.Namespace(results=self.top, gate=path if gate else None, table=path))
+            status = bench.report(argparse.Namespace(results=self.top, wall=wall, gate=path if gate else None, table=path))
         return status, said.getvalue(), json.loads((self.top / "result.json").read_text())
 
     def fails(self, *names, gate=GATE):
@@ -216,6 +216,41 @@ class Report(unittest.TestCase):
         status, said, result = self.report(gate=None)
         self.assertEqual((status, result["gate"]), (0, None))
         self.assertIn("no limit is applied", said)
+
+    def test_the_median_of_times(self):
+        for number, took in enumerate((300, 400, 900), 1):
+            self.side(f"base-{number}", slow_pin=took)
+            self.side(f"series-{number}", slow_pin=200)
+        status, said, result = self.report(gate=None, wall=True)
+        row = result["rows"][0]
+        self.assertEqual((status, row["base"], row["series"], row["ratio"]), (0, 40.0, 20.0, 0.5))
+        self.assertEqual((row["base_spread"], row["series_spread"]), (1.5, 0.0))
+        self.assertIn("+-75 %, 0 %", said)
+        self.assertIn("proves nothing about hardware", said)
+
+    def test_what_gup_test_says(self):
+        said = "gup_test: 64 -L -n 65536: get:1966 put:656 us\ngup_test: done\n"
+        for side in ("base", "series"):
+            self.side(side, log=line() + line("pmd") + said)
+        rows = self.report(gate=None)[2]["rows"][2:]
+        self.assertEqual([(row["layout"], row["row"], round(row["base"])) for row in rows],
+                         [("64KiB", "-L", 30), ("64KiB", "-L:put", 10)])
+        for bad in (said.replace(" us", ""), "gup_test: 64 -L -n 1: cannot open\n"):
+            self.side("series", log=line() + line("pmd") + bad)
+            self.breaks("series/console.log, line 3: gup_test has failed")
+
+    def test_the_documentation(self):
+        self.report(gate=None)
+        saved, bench.ROOT = bench.ROOT, self.top
+        (self.top / "Documentation").mkdir()
+        try:
+            with redirect_stdout(io.StringIO()):
+                bench.docs(argparse.Namespace(results=self.top, command="scripts/bench --x"))
+        finally:
+            bench.ROOT = saved
+        text = (self.top / "Documentation/performance.md").read_text()
+        self.assertIn("    scripts/bench --x\n", text)
+        self.assertIn("| order0, write | 40.0, 20.0, 0.50 |", text)
 
 
 # A qemu that prints one console for a kernel with a batched gup.c, and another otherwise.
