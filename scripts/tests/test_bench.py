@@ -37,8 +37,9 @@ class Figures(unittest.TestCase):
         self.assertEqual(len(self.read("    # Subtest: gup_bench\n", "# gup_bench: pass:3 fail:0 skip:0\n",
                                        "ok 1 gup_bench: x\n", line())), 1)
 
-    def test_the_last_of_two_counts(self):
+    def test_the_smaller_of_two_counts(self):
         self.assertEqual(list(self.read(line(took=900), line(took=100)).values()), [10.0])
+        self.assertEqual(list(self.read(line(took=100), line(took=900)).values()), [10.0])
 
     def test_half_a_line_is_an_error(self):
         good = line().strip()
@@ -228,6 +229,13 @@ class Report(unittest.TestCase):
         self.assertIn("+-75 %, 0 %", said)
         self.assertIn("proves nothing about hardware", said)
 
+    def test_the_smallest_of_instructions(self):
+        for number, took in enumerate((500, 400), 1):
+            self.side(f"base-{number}", slow_pin=took)
+            self.side(f"series-{number}", slow_pin=took // 2)
+        row = self.report()[2]["rows"][0]
+        self.assertEqual((row["base"], row["series"]), (40.0, 20.0))
+
     def test_what_gup_test_says(self):
         said = "gup_test: 64 -L -n 65536: get:1966 put:656 us\ngup_test: done\n"
         for side in ("base", "series"):
@@ -328,13 +336,13 @@ class Verb(SandboxTest):
 
     def test_guests_that_go_wrong(self):
         self.side("series", tests={"gup_bench": {"gup_bench_layout": "not ok"}})
-        self.bad("test", "bench", names=["series: 1 failed, first: gup_bench.gup_bench_layout"])
+        self.bad("test", "bench", names=["series-1: 1 failed, first: gup_bench.gup_bench_layout"])
         self.side("series", tests={"gup_bench": {"gup_bench_layout": "skip", "more": "ok"}})
-        self.bad("test", "bench", names=["series: 1 skipped"])
+        self.bad("test", "bench", names=["series-1: 1 skipped"])
         self.side("series", extra="WARNING: mm/gup.c:7 at gup+0x1/0x2\n")
-        self.bad("splat", "bench", names=["series: WARNING: mm/gup.c:7"])
+        self.bad("splat", "bench", names=["series-1: WARNING: mm/gup.c:7"])
         (self.top / "console.base").write_text("")
-        self.bad("boot", "bench", names=["base: QEMU ended with status 0 and no output"])
+        self.bad("boot", "bench", names=["base-1: QEMU ended with status 0 and no output"])
 
     def test_without_batching_and_without_a_benchmark(self):
         self.write_series("")
