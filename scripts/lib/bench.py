@@ -196,7 +196,7 @@ def print_table(rows, limits, unit):
         line = f"    {name_of(row):44} {row['base']:9.2f} {row['series']:9.2f} {row['ratio']:7.3f}"
         if "base_spread" in row:
             line += f"  +-{50 * row['base_spread']:.0f} %, {50 * row['series_spread']:.0f} %"
-        if limits:
+        if limits and "at_most" in row:
             line += f" {row['at_most']:9.2f}" + ("" if row["good"] else "  OVER")
         print(line)
 
@@ -260,7 +260,7 @@ def report(options):
         wrong.append(f"the text of mm/gup.o has grown by {grown} bytes, at most {more_text}")
 
     shown = gated or judge(rows, read_gate(options.table)[0], False)[0]
-    shown += [row for row in rows if row["group"] == "gup_test"]
+    shown = shown + [row for row in rows if row["group"] == "gup_test"]
     print_table(shown, gated, unit)
     names = {name_of(row) for row in shown}
     print_rest([row for row in rows if name_of(row) not in names])

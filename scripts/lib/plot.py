@@ -83,7 +83,7 @@ def draw_layouts(rows, path):
 
 def draw_panels(rows, path, group, x_of, settings):
     """Two pictures side by side, for small and for large folios."""
-    script, plots = settings + "set yrange [10:2000]\n", ""
+    script, plots = settings + "set yrange [10:2000]\nset bmargin 9\n", ""
     for layout, title in (("order0", "order 0"), ("order4", "order 4, mapped by PTEs")):
         found = curves(rows, group, x_of, (layout,))
         if not found:

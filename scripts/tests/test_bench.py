@@ -243,6 +243,7 @@ class Report(unittest.TestCase):
         rows = self.report(gate=None)[2]["rows"][2:]
         self.assertEqual([(row["layout"], row["row"], round(row["base"])) for row in rows],
                          [("64KiB", "-L", 30), ("64KiB", "-L:put", 10)])
+        self.assertIn("gup_test 64KiB -L:put", self.report(gate=GATE.replace("1/2", "1"))[1])
         for bad in (said.replace(" us", ""), "gup_test: 64 -L -n 1: cannot open\n"):
             self.side("series", log=line() + line("pmd") + bad)
             self.breaks("series/console.log, line 3: gup_test has failed")
