@@ -24,6 +24,7 @@ DEPENDENCIES=(
 	initramfs:busybox:busybox-static
 	coverage:gcovr:gcovr
 	manual:groff:groff-base
+	plot:gnuplot:gnuplot-nox
 	check:sparse:sparse
 	check:shellcheck:shellcheck
 	check:codespell:codespell
