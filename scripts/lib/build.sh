@@ -23,22 +23,26 @@ has_symbol() {
 	[ -z "$symbol" ] || grep -qx "config $symbol" "$TREE/mm/Kconfig"
 }
 
-# choose_config NAME: set CONFIG, OUT, FRAGMENTS, TARGETS and MAKE_WORDS.
+# choose_config NAME: set CONFIG, OUT, OVER, FRAGMENTS, TARGETS and MAKE_WORDS.
 choose_config() {
-	local fragment
+	local fragment path
 	grep -qxF "$1" <<< "$(config_names)" ||
 		die usage "no configuration '$1'" "there are: $(config_names | paste -sd ' ')"
 	CONFIG=$1
 	OUT=$WORKSPACE/o/$CONFIG
 	FRAGMENTS=()
+	OVER=$(words "$CONFIGS/$CONFIG.over")
+	OVER=${OVER:-allnoconfig}
 	mapfile -t MAKE_WORDS < <(words "$CONFIGS/$CONFIG.make")
 	mapfile -t TARGETS < <(echo bzImage; words "$CONFIGS/$CONFIG.targets")
 	for fragment in $(words "$CONFIGS/$CONFIG"); do
-		[ -f "$CONFIGS/$fragment" ] ||
+		path=$CONFIGS/$fragment
+		[[ $fragment != */* ]] || path=$TREE/$fragment
+		[ -f "$path" ] ||
 			die config "configs/$CONFIG names $fragment, which does not exist" \
 				"restore it or remove the line"
-		if has_symbol "$CONFIGS/$fragment"; then
-			FRAGMENTS+=("$CONFIGS/$fragment")
+		if has_symbol "$path"; then
+			FRAGMENTS+=("$path")
 		fi
 	done
 	mkdir -p "$OUT"
@@ -58,18 +62,19 @@ kernel_make() {
 # configure: merge the fragments and see that each option survived. A .config that
 # comes out the same keeps its time, so that make does not look at it again.
 configure() {
-	local before stamp log=$OUT/config.log
+	local before stamp log=$OUT/config.log over=()
 	stamp=$(config_stamp)
 	if [ -f "$OUT/.config" ] &&
 		[ "$(cat "$OUT/configured" 2> /dev/null || true)" = "$stamp $(sha256sum < "$OUT/.config")" ]; then
 		return
 	fi
-	stage config "$CONFIG: ${#FRAGMENTS[@]} fragments over allnoconfig"
+	stage config "$CONFIG: ${#FRAGMENTS[@]} fragments over $OVER"
+	[ "$OVER" != allnoconfig ] || over=(-n)
 	before=$(mktemp)
 	temporary "$before"
 	[ ! -f "$OUT/.config" ] || cp -p "$OUT/.config" "$before"
 	if ! (cd "$TREE" && ARCH=x86_64 LOCALVERSION='' \
-		scripts/kconfig/merge_config.sh -n -O "$OUT" "${FRAGMENTS[@]}") > "$log" 2>&1; then
+		scripts/kconfig/merge_config.sh "${over[@]}" -O "$OUT" "${FRAGMENTS[@]}") > "$log" 2>&1; then
 		tail -n 10 "$log" >&2
 		die config "merge_config.sh failed, see $log" "look at the fragments in configs/"
 	fi
@@ -85,6 +90,7 @@ configure() {
 config_stamp() {
 	{
 		cat "${FRAGMENTS[@]}" "$LIB/configcheck.py"
+		echo "$OVER"
 		gcc --version
 		tree_git ls-tree -r "$HEAD" | grep -E 'Kconfig|Makefile$|scripts/'
 		tree_git diff "$HEAD" -- '*Kconfig*' '*Makefile' scripts
@@ -98,7 +104,7 @@ build_stamp() {
 	{
 		echo "$HEAD"
 		cat "${FRAGMENTS[@]}" "$LIB/build.sh"
-		echo "${MAKE_WORDS[*]} ${TARGETS[*]}"
+		echo "$OVER ${MAKE_WORDS[*]} ${TARGETS[*]}"
 		gcc --version
 	} | sha256sum
 }

@@ -28,6 +28,7 @@ DEPENDENCIES=(
 	selftests:/usr/include/liburing.h:liburing-dev
 	coverage:gcovr:gcovr
 	manual:groff:groff-base
+	plot:gnuplot:gnuplot-nox
 	check:sparse:sparse
 	check:shellcheck:shellcheck
 	check:codespell:codespell

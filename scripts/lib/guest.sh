@@ -6,7 +6,10 @@
 QEMU=qemu-system-x86_64
 GUEST_CPUS=2
 GUEST_MEMORY=4G
+GUEST_CPU=max		# "" for QEMU's own choice, which is that of kunit.py
+TCG_THREAD=multi	# or single, which -icount wants
 QEMU_EXTRA=()		# what a verb adds to the command
+QEMU_INITRD=()		# what make_initramfs() adds
 
 # choose_accelerator: set ACCEL to kvm or tcg, and ACCEL_WHY.
 choose_accelerator() {
@@ -55,14 +58,15 @@ with_usable_kvm() {
 
 # qemu_command KERNEL EXTRA-ARGUMENTS: set QEMU_COMMAND.
 qemu_command() {
-	local accel=$ACCEL append
-	[ "$ACCEL" = kvm ] || accel=tcg,thread=multi
+	local accel=$ACCEL append cpu=()
+	[ "$ACCEL" = kvm ] || accel=tcg,thread=$TCG_THREAD
+	[ -z "$GUEST_CPU" ] || cpu=(-cpu "$GUEST_CPU")
 	append="$( { words "$CONFIGS/cmdline"; words "$CONFIGS/$CONFIG.cmdline"; } | paste -sd ' ') $2"
 	# shellcheck disable=SC2034 # for scripts/boot
 	QEMU_COMMAND=(
 		"$QEMU" -nodefaults -display none -no-reboot
-		-accel "$accel" -cpu max -smp "$GUEST_CPUS" -m "$GUEST_MEMORY"
+		-accel "$accel" "${cpu[@]}" -smp "$GUEST_CPUS" -m "$GUEST_MEMORY"
 		-bios qboot.rom -serial stdio
-		-kernel "$1" -append "${append% }" "${QEMU_EXTRA[@]}"
+		-kernel "$1" -append "${append% }" "${QEMU_INITRD[@]}" "${QEMU_EXTRA[@]}"
 	)
 }

@@ -11,6 +11,7 @@ KEEP_GOING=		# do not stop the guest at its first warning
 KEPT_KERNELS=10		# how many runs keep their bzImage
 INIT_ARGUMENTS=		# boot arguments for an init, see make_initramfs()
 INITRAMFS_FILES=	# what a verb adds to it, in gen_init_cpio's words
+BOOT_ARGUMENTS=		# boot arguments of the verb; of two of the same the last one counts
 
 # Stages before the first guest belong to the results of each.
 collect_stages() {
@@ -42,7 +43,7 @@ new_results() {
 # prune_results: the kernels are large; those of the last runs are enough.
 prune_results() {
 	local old
-	find "$BUILD/results" -mindepth 2 -maxdepth 2 -name bzImage | sort | head -n -"$KEPT_KERNELS" |
+	find "$BUILD/results" -mindepth 2 -maxdepth 3 -name bzImage | sort | head -n -"$KEPT_KERNELS" |
 		while read -r old; do
 			rm -f "$old"
 		done
@@ -69,7 +70,7 @@ save_run() {
 	END
 	cp "$OUT/.config" "$RESULTS/.config"
 	cp "$IMAGE" "$RESULTS/bzImage"
-	[ -z "$INIT_ARGUMENTS" ] || cp "$OUT/initramfs.gz" "$RESULTS/initramfs.gz"
+	[ -z "$INIT_ARGUMENTS" ] || cp "${QEMU_INITRD[1]}" "$RESULTS/initramfs.gz"
 	printf '%q ' "${QEMU_COMMAND[@]}" > "$RESULTS/qemu-cmd"
 	echo >> "$RESULTS/qemu-cmd"
 	{
@@ -81,10 +82,22 @@ save_run() {
 		echo 'cd "$(dirname "$0")" || exit'
 		printf 'exec '
 		local command=("${QEMU_COMMAND[@]/#$IMAGE/bzImage}")
-		printf '%q ' "${command[@]/#$OUT\/initramfs.gz/initramfs.gz}"
+		printf '%q ' "${command[@]/#${QEMU_INITRD[1]:-none}/initramfs.gz}"
 		echo
 	} > "$RESULTS/reproduce"
 	chmod +x "$RESULTS/reproduce"
+}
+
+# make_programs: what configs/NAME.programs says.
+make_programs() {
+	local name sources log
+	while read -r name sources; do
+		log=$OUT/$name.log
+		# shellcheck disable=SC2086 # several
+		(cd "$TREE" && gcc -O2 -static -U_FORTIFY_SOURCE -I. -Itools/testing/selftests \
+			-isystem tools/include/uapi -o "$OUT/$name" $sources -lpthread -lm) > "$log" 2>&1 ||
+			die build "$(grep -m 1 error: "$log" || tail -n 1 "$log")" "the whole log is $log"
+	done < <(words "$CONFIGS/$CONFIG.programs")
 }
 
 # make_initramfs SCRIPT: KUnit runs before init. What is to be seen only after the suites
@@ -92,6 +105,7 @@ save_run() {
 make_initramfs() {
 	local list=$OUT/initramfs.list
 	need initramfs
+	make_programs
 	cat > "$list" <<-END
 	dir /dev 0755 0 0
 	nod /dev/console 0600 0 0 c 5 1
@@ -104,7 +118,7 @@ make_initramfs() {
 	END
 	(cd "$OUT" && usr/gen_init_cpio "$list") | gzip -1 > "$OUT/initramfs.gz"
 	# shellcheck disable=SC2034 # for guest.sh
-	QEMU_EXTRA=(-initrd "$OUT/initramfs.gz")
+	QEMU_INITRD=(-initrd "$OUT/initramfs.gz")
 	# Of two of the same the last one counts.
 	INIT_ARGUMENTS=' kunit_shutdown=none'
 }
@@ -120,20 +134,25 @@ guest_limit() {
 # boot_once SUITES GLOB: one guest, from its start to its verdict, BOOT_STATUS. Call it by
 # itself: in `boot_once || ...` an error within would not end it.
 boot_once() {
-	local limit arguments
-	BOOT_STATUS=0
 	stage_end
 	new_results
+	run_guest "$1" "$2"
+}
+
+# run_guest SUITES GLOB: the same in the folder RESULTS, which exists.
+run_guest() {
+	local limit arguments
+	BOOT_STATUS=0
 	limit=${TIMEOUT:-$(guest_limit)}
 	arguments=${2:+kunit.filter_glob=$2}
 	if [ -z "$KEEP_GOING" ]; then
 		arguments+=" panic_on_taint=$(PYTHONPATH=$LIB python3 -S -c \
 			'import verdict; print(f"{verdict.TAINT_MASK:x}")')"
 	fi
-	if [ -f "$CONFIGS/$CONFIG.init" ]; then
+	if [ -f "$CONFIGS/$CONFIG.init" ] && [ -z "$INIT_ARGUMENTS" ]; then
 		make_initramfs "$CONFIGS/$CONFIG.init"
 	fi
-	arguments+=$INIT_ARGUMENTS
+	arguments+=$INIT_ARGUMENTS${BOOT_ARGUMENTS:+ $BOOT_ARGUMENTS}
 	qemu_command "$IMAGE" "${arguments# }"
 	save_run "$1" "$2"
 	stage boot "$GUEST_CPUS CPUs, $GUEST_MEMORY, $ACCEL, at most $limit s; suites: ${1:-none}"

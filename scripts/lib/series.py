@@ -2,6 +2,7 @@
 """series.py: read, hash, apply and refresh the patch series.
 
   series.py list [--part I/N]        the entries: number, section, file
+  series.py until SECTION             how many patches there are to its end
   series.py hash BASE                what applying would depend on
   series.py apply REPO BASE          print the commits, one "id file" line each
   series.py refresh REPO BASE HEAD   write patches/ and series from BASE..HEAD
@@ -108,6 +109,14 @@ class Series:
         if on_top:
             chosen += [(e, True) for e in self.entries[first:] if e.section in ON_TOP]
         return chosen
+
+    def until(self, section):
+        """How many patches there are to the end of this section."""
+        numbers = [number for number, entry in enumerate(self.entries, 1) if entry.section == section]
+        if not numbers:
+            raise Failure("apply", f"series has no patch in a section '{section}'",
+                          f"mark it with a line '# section: {section}' before its patches")
+        return numbers[-1]
 
     def hash(self, base, first, on_top):
         digest = hashlib.sha256(base.encode())
@@ -395,7 +404,7 @@ def check_base(repo, base):
 
 def run():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("verb", choices=["list", "hash", "apply", "refresh", "same", "base", "version"])
+    parser.add_argument("verb", choices=["list", "until", "hash", "apply", "refresh", "same", "base", "version"])
     parser.add_argument("arguments", nargs="*")
     parser.add_argument("--first", type=int)
     parser.add_argument("--on-top", action="store_true")
@@ -405,6 +414,8 @@ def run():
     if options.verb == "list":
         for number, entry in part(list(enumerate(Series().entries, 1)), options.part):
             print(f"{number:4} {entry.section:10} {entry.name}")
+    elif options.verb == "until":
+        print(Series().until(arguments[0]))
     elif options.verb == "hash":
         print(Series().hash(arguments[0], options.first, options.on_top))
     elif options.verb == "apply":

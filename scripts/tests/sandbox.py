@@ -45,6 +45,10 @@ bzImage:
 	mkdir -p $(O)/mm $(O)/arch/x86/boot
 	for file in mm/*.c; do echo "  CC      $$file"; $(CC) -c $$file -o $(O)/$${file%.c}.o || exit 1; done
 	cat $(O)/mm/*.o > $(O)/arch/x86/boot/bzImage
+mm/gup.o: always
+	mkdir -p $(O)/mm
+	$(CC) -c mm/gup.c -o $(O)/mm/gup.o
+always:
 """
 GUP_C = """\
 // SPDX-License-Identifier: GPL-2.0

@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: GPL-2.0
+"""bench.py report RESULTS [--gate FILE | --wall]: what the guests in RESULTS/base and
+RESULTS/series measured.
+
+Both ran the suite gup_bench, whose figures are lines of the console,
+
+    gup_bench: <group> <layout> <row> <access> <pages> <pages per call> <ns>
+
+where a nanosecond is an instruction; configs/gup-test.init has some of its own. Prints
+what is gated and a summary of the rest, writes result.json and summary, and draws what
+there is to draw. Figures that one of the two does not have, a test that printed none, or
+half a line are errors: nothing passes by being absent. Without --gate nothing has a limit.
+
+If each ran more than once there are folders base-1, series-1, base-2 and so on. The smallest
+of what each printed is compared; with --wall, where a nanosecond is one, the medians are, and
+how far they lie apart is said as well.
+
+bench.py docs RESULTS --command COMMAND: Documentation/performance.md, of result.json.
+"""
+
+import argparse
+import fnmatch
+import json
+import pathlib
+import re
+import statistics
+import sys
+from typing import NamedTuple
+
+import plot
+import splat
+from common import ROOT, Failure, exit_codes, main
+
+FIGURE = re.compile(r"gup_bench: (\w+) (\w+) (\w+) (read|write) ([1-9]\d*) ([1-9]\d*) (\d+)$")
+# configs/gup-test.init: KiB of a folio, what gup_test was asked for, and what it said.
+GUP_TEST = re.compile(r"gup_test: (\d+) (-\w) -n (\d+): get:(\d+) put:(\d+) us$")
+GUP_TEST_PAGES = 65536
+SIDES = ("base", "series")
+
+
+class Key(NamedTuple):
+    """What was measured."""
+    group: str
+    layout: str
+    row: str
+    access: str
+    pages: int
+    per_call: int
+
+    def __str__(self):
+        return " ".join(map(str, (*self[:4], self.per_call))) + (
+            f" ({self.pages} pages)" if self.group == "growth" else "")
+
+
+# ----------------------------------------------------------------------- figures
+
+def figures(lines, where):
+    """{Key: ns per page} of a console log. Of a figure that is there twice the smaller one
+    counts: the first touch of a fresh guest makes page tables, too, and what comes in
+    between, an interrupt or another task, only adds."""
+    found = {}
+    for number, line in enumerate(lines, 1):
+        text = splat.plain(line).strip()
+        if text.startswith("gup_test: ") and text != "gup_test: done":
+            match = GUP_TEST.match(text)
+            if not match:
+                raise Failure("bench", f"{where}, line {number}: gup_test has failed, or half a line: {text}",
+                              "configs/gup-test.init runs it")
+            kib, option, per_call, get, put = match.groups()
+            for row, took in ((option, get), (f"{option}:put", put)):
+                key = Key("gup_test", f"{kib}KiB", row, "write", GUP_TEST_PAGES, int(per_call))
+                found[key] = 1000 * int(took) / GUP_TEST_PAGES
+            continue
+        # KUnit's own lines about the suite begin with a # or an "ok".
+        if "gup_bench: " not in text or re.match(r"# |(not )?ok ", text):
+            continue
+        match = FIGURE.match(text)
+        if not match:
+            raise Failure("bench", f"{where}, line {number}: not a figure as the suite prints it: {text}",
+                          "something else has written into the line; run it again")
+        *names, pages, per_call, took = match.groups()
+        key = Key(*names, int(pages), int(per_call))
+        found[key] = min(int(took) / int(pages), found.get(key, float("inf")))
+    if not any(key.group != "gup_test" for key in found):
+        raise Failure("bench", f"{where}: no line of a figure ('gup_bench: ...')",
+                      "was the suite gup_bench built and run? The log says")
+    return found
+
+
+def figures_of(folder):
+    log = folder / "console.log"
+    with open(log, encoding="utf-8", errors="replace") as lines:
+        found = figures(lines, log)
+    silent = [f"{group}.{layout}" for group, layout in passed_tests(folder)
+              if not any(key.group == group and key.layout == layout for key in found)]
+    if silent:
+        raise Failure("bench", f"{log}: passed, but printed no figure: {', '.join(silent)}",
+                      "lines of the console are lost; run it again")
+    return found
+
+
+def passed_tests(folder):
+    """[(group, layout)] of the tests of the suite, gup_bench_<group> <layout>."""
+    path = folder / "kunit.json"
+    suites = json.loads(path.read_text())["sub_groups"] if path.exists() else []
+    return [(group["name"].removeprefix("gup_bench_"), case["name"])
+            for suite in suites for group in suite.get("sub_groups", [])
+            for case in group.get("test_cases", []) if case["status"] == "PASS"]
+
+
+def compare(base, series):
+    """[{...}] of the figures, in the order in which they were measured."""
+    for one, other, side in ((base, series, "series"), (series, base, "base")):
+        lost = [str(key) for key in one if key not in other]
+        if lost:
+            raise Failure("bench", f"{side} has no figure for {len(lost)} of the rows, first: {lost[0]}",
+                          f"look at {side}*/console.log in the results")
+    return [{**key._asdict(), "base": base[key], "series": series[key],
+             "ratio": ratio(series[key], base[key])} for key in base]
+
+
+def ratio(series, base):
+    return series / base if base else (1.0 if not series else float("inf"))
+
+
+# -------------------------------------------------------------------------- gate
+
+class Limit(NamedTuple):
+    """A line of the gate."""
+    line: int
+    globs: tuple
+    ratio: float
+    absolute: float | None
+
+    def matches(self, row):
+        values = [str(row[field]) for field in ("group", "layout", "row", "access", "per_call")]
+        return all(map(fnmatch.fnmatchcase, values, self.globs))
+
+
+def number(word):
+    part, _, whole = word.partition("/")
+    return float(part) / float(whole or 1)
+
+
+def read_gate(path):
+    """([Limit], bytes that the text may grow by, or None)."""
+    limits, text = [], None
+    for count, line in enumerate(path.read_text().splitlines(), 1):
+        words = line.split("#")[0].split()
+        try:
+            if len(words) == 2 and words[0] == "text":
+                text = int(words[1])
+            elif len(words) in (6, 7):
+                limits.append(Limit(count, tuple(words[:5]), number(words[5]),
+                                    number(words[6]) if len(words) == 7 else None))
+            elif words:
+                raise ValueError
+        except (ValueError, ZeroDivisionError):
+            raise Failure("usage", f"{path}:{count}: not a line of the gate: {line}",
+                          "its first lines say what a line has") from None
+    if not limits:
+        raise Failure("usage", f"{path} has no limit", "restore it: git checkout")
+    return limits, text
+
+
+def judge(rows, limits, absolute):
+    """[{...}] of each figure that has a limit; the strictest counts. The second is what
+    is wrong with the gate itself."""
+    judged, used = {}, set()
+    for index, row in enumerate(rows):
+        for limit in limits:
+            if not limit.matches(row):
+                continue
+            used.add(limit.line)
+            is_absolute = absolute and limit.absolute is not None
+            at_most = limit.absolute if is_absolute else limit.ratio * row["base"]
+            if index in judged and judged[index]["at_most"] <= at_most:
+                continue
+            judged[index] = {**row, "at_most": at_most, "limit": None if is_absolute else limit.ratio,
+                             "good": row["series"] <= at_most * (1 + 1e-9)}
+    unused = [f"line {limit.line}, '{' '.join(limit.globs)}', matches no figure"
+              for limit in limits if limit.line not in used]
+    return list(judged.values()), unused
+
+
+# ------------------------------------------------------------------------ report
+
+def name_of(row):
+    return str(Key(*(row[field] for field in Key._fields)))
+
+
+def print_table(rows, limits, unit):
+    print(f"    {unit:44} {'base':>9} {'series':>9} {'ratio':>7}"
+          + (f" {'at most':>9}" if limits else ""))
+    for row in rows:
+        line = f"    {name_of(row):44} {row['base']:9.2f} {row['series']:9.2f} {row['ratio']:7.3f}"
+        if "base_spread" in row:
+            line += f"  +-{50 * row['base_spread']:.0f} %, {50 * row['series_spread']:.0f} %"
+        if limits and "at_most" in row:
+            line += f" {row['at_most']:9.2f}" + ("" if row["good"] else "  OVER")
+        print(line)
+
+
+def print_rest(rows, shown=5):
+    """A line for each group, and the rows that have become slower."""
+    groups = {}
+    for row in rows:
+        groups.setdefault((row["group"], row["layout"]), []).append(row["ratio"])
+    print(f"    {'others: ratio':44} {'rows':>9} {'median':>9} {'best':>7} {'worst':>9}")
+    for (group, layout), ratios in groups.items():
+        print(f"    {group + ' ' + layout:44} {len(ratios):9} {statistics.median(ratios):9.3f} "
+              f"{min(ratios):7.3f} {max(ratios):9.3f}")
+    slower = sorted((row for row in rows if row["ratio"] > 1.01), key=lambda row: -row["ratio"])
+    for row in slower[:shown]:
+        print(f"    slower: {name_of(row)}: {row['base']:.2f}, then {row['series']:.2f} ({row['ratio']:.3f})")
+    if len(slower) > shown:
+        print(f"    and {len(slower) - shown} more that are slower by more than 1 %, see result.json")
+
+
+def load_side(folder):
+    """What is known of one kernel: for result.json."""
+    run = json.loads((folder / "run.json").read_text())
+    text = folder / "text"
+    return {"commit": run["head"], "local_changes": run["local_changes"],
+            "gup_text": int(text.read_text()) if text.exists() else None}, run
+
+
+def measured(results, wall):
+    """What is known of the two, and the rows of both."""
+    folders = [sorted(results.glob(f"{side}-*")) or [results / side] for side in SIDES]
+    sides = [load_side(of_side[0]) for of_side in folders]
+    found = [[figures_of(folder) for folder in of_side] for of_side in folders]
+    for of_side in found:
+        for other in of_side[1:]:
+            compare(of_side[0], other)
+    values = [{key: [one[key] for one in of_side] for key in of_side[0]} for of_side in found]
+    typical = statistics.median if wall else min
+    rows = compare(*({key: typical(all_of) for key, all_of in side.items()} for side in values))
+    if wall:
+        for row in rows:
+            key = Key(*(row[field] for field in Key._fields))
+            for side, of_side in zip(SIDES, values):
+                row[f"{side}_spread"] = ratio(max(of_side[key]) - min(of_side[key]), row[side])
+    tests = sum(len(passed_tests(folder)) for of_side in folders for folder in of_side)
+    return sides, rows, tests, folders[1][0]
+
+
+def report(options):
+    results = options.results
+    ((base, _), (series, run)), rows, tests, folder = measured(results, options.wall)
+    unit = "nanoseconds per page" if options.wall else "instructions per page"
+    limits, more_text = read_gate(options.gate) if options.gate else ([], None)
+    gated, wrong = judge(rows, limits, run["config"] == "kunit-default")
+    wrong += [f"{name_of(row)} takes {row['series']:.2f} per page, at most {row['at_most']:.2f}"
+              for row in gated if not row["good"]]
+    if None in (base["gup_text"], series["gup_text"]):
+        raise Failure("internal", f"{results}: nobody has measured the text of mm/gup.o")
+    grown = series["gup_text"] - base["gup_text"]
+    if more_text is not None and grown > more_text:
+        wrong.append(f"the text of mm/gup.o has grown by {grown} bytes, at most {more_text}")
+
+    shown = gated or judge(rows, read_gate(options.table)[0], False)[0]
+    shown = shown + [row for row in rows if row["group"] == "gup_test"]
+    print_table(shown, gated, unit)
+    names = {name_of(row) for row in shown}
+    print_rest([row for row in rows if name_of(row) not in names])
+    print(f"    text of mm/gup.o without KUnit: {base['gup_text']} bytes, then {series['gup_text']} ({grown:+})"
+          + (f", at most {more_text:+}" if more_text is not None else ""))
+    if options.wall:
+        print(f"    time, {run['accelerator_reason']}; the median, and half of what the rounds lie apart")
+        if run["accelerator"] == "tcg":
+            print("    Under TCG this is the time of an emulator. It proves nothing about hardware.")
+        without = "time has no limits"
+    else:
+        without = "series has no section 'batching': no limit is applied"
+    if not options.gate:
+        print(f"    {without}")
+
+    failed = len(wrong)
+    passed = tests + sum(row["good"] for row in gated) + (more_text is not None and grown <= more_text)
+    what = f"{wrong[0]}" + (f", and {failed - 1} more" if failed > 1 else "") if wrong else ""
+    summary = (f"{what + '; ' if what else ''}{len(rows)} figures, "
+               + (f"{len(gated)} with a limit, {failed} wrong" if options.gate else without))
+    (results / "result.json").write_text(json.dumps({
+        "verdict": "bench" if wrong else "pass", "why": what, "config": run["config"], "unit": unit,
+        "accelerator": run["accelerator"], "base": base, "series": series, "gup_text_grown": grown,
+        "gup_text_is": "text of mm/gup.o as size(1) has it, reference configuration without KUnit",
+        "qemu": (folder / "qemu-cmd").read_text().strip(),
+        "gate": [{**row, "name": name_of(row)} for row in gated] if options.gate else None,
+        "wrong": wrong, "totals": {"passed": passed, "failed": failed, "skipped": 0}, "rows": rows,
+    }, indent=1) + "\n")
+    (results / "summary").write_text(summary + "\n")
+    for line in wrong:
+        print(f"    FAILED: {line}")
+    print(f"{passed} passed, {failed} failed", flush=True)
+    if not options.wall:
+        plot.draw(rows, results)
+    return exit_codes()["bench" if wrong else "pass"]
+
+
+# ------------------------------------------------------------------------- docs
+
+TITLES = {
+    "layout": ("4096 pages in one call", "By kind of memory and access."),
+    "call": ("The same pages in more calls", "For writing, by kind of memory and pages per call."),
+    "touch": ("Pages that nobody has touched", "In one call, which has to make them."),
+    "growth": ("More memory", "For writing, 1024 pages per call, by kind of memory and resident pages."),
+    "gup_test": ("The kernel's own gup_test", "256 MiB, by size of the folios and pages per call. `-L` pins for long "
+                 "by the slow path, `-a` pins and `-u` gets by the fast path; `put` is giving back."),
+}
+
+
+def figure(value):
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def doc_tables(rows):
+    """Lines of a table for each group: a cell has base, series, and the ratio."""
+    for group, (title, what) in TITLES.items():
+        cells = {}
+        for row in rows:
+            if row["group"] == group:
+                name = row["layout"] + {"layout": f", {row['access']}", "growth": f", {row['pages']}"}.get(
+                    group, f", {row['per_call']}")
+                cells.setdefault(name, {})[row["row"]] = row
+        if not cells:
+            continue
+        heads = list(dict.fromkeys(name for of_name in cells.values() for name in of_name))
+        yield from ("", f"## {title}", "", f"{what} Base, series, ratio.", "")
+        yield "| | " + " | ".join(f"`{head}`" if group == "gup_test" else head for head in heads) + " |"
+        yield "| --- |" + " ---: |" * len(heads)
+        for name, of_name in cells.items():
+            shown = [f"{figure(row['base'])}, {figure(row['series'])}, {row['ratio']:.2f}" if row else ""
+                     for row in map(of_name.get, heads)]
+            yield f"| {name} | " + " | ".join(shown) + " |"
+
+
+def docs(options):
+    result = json.loads((options.results / "result.json").read_text())
+    folder = ROOT / "Documentation/performance"
+    folder.mkdir(exist_ok=True)
+    pictures = plot.draw(result["rows"], folder)
+    lines = [plot.SPDX, "<!-- Written by scripts/bench --docs: do not edit. -->", "# What a page costs", "",
+             "Instructions of the guest per page, as QEMU counts them (`-icount`): the same on each machine, and",
+             "from run to run. They know nothing of cache misses, or of what an atomic operation costs that others",
+             "want, too. Base is the series up to its section benchmark, series is all of it. Made by", "",
+             f"    {options.command}", "",
+             f"on the configuration {result['config']}, on 1 CPU as QEMU has it without `-cpu`. Kinds of memory are",
+             "anonymous unless they say otherwise: `order4` is folios of 16 pages, each page mapped by an entry of",
+             "its own; `pmd` is 2 MiB mapped by one entry; in `mixed` the orders are, in `holes` only each second",
+             "page is there and asked for by a call of its own; `_ro` is mapped read-only.", "",
+             f"The text of mm/gup.o, without KUnit, has {result['base']['gup_text']} bytes in base and "
+             f"{result['series']['gup_text']} in series ({result['gup_text_grown']:+})."]
+    for name in pictures:
+        lines += ["", f"![{PICTURES[name]}](performance/{name})"]
+    lines += doc_tables(result["rows"])
+    (ROOT / "Documentation/performance.md").write_text("\n".join(lines) + "\n")
+    print(f"       wrote Documentation/performance.md, {', '.join(pictures)}")
+    return 0
+
+
+PICTURES = {"layouts.svg": "Instructions per page by the order of the folios",
+            "calls.svg": "Instructions per page by pages per call",
+            "growth.svg": "Instructions per page by how much memory is resident"}
+
+
+def run():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("verb", choices=["report", "docs"])
+    parser.add_argument("results", type=pathlib.Path)
+    parser.add_argument("--gate", type=pathlib.Path)
+    parser.add_argument("--wall", action="store_true")
+    parser.add_argument("--command", default="scripts/bench --docs")
+    parser.add_argument("--table", type=pathlib.Path, default=ROOT / "kunit/bench-gate",
+                        help="what is shown one by one")
+    options = parser.parse_args()
+    return docs(options) if options.verb == "docs" else report(options)
+
+
+if __name__ == "__main__":
+    main(run)
