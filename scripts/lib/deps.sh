@@ -22,6 +22,10 @@ DEPENDENCIES=(
 	build:/usr/include/openssl/opensslv.h:libssl-dev
 	boot:qemu-system-x86_64:qemu-system-x86
 	initramfs:busybox:busybox-static
+	selftests:/sbin/mkfs.ext4:e2fsprogs
+	selftests:/usr/include/numa.h:libnuma-dev
+	selftests:/usr/include/sys/capability.h:libcap-dev
+	selftests:/usr/include/liburing.h:liburing-dev
 	coverage:gcovr:gcovr
 	manual:groff:groff-base
 	plot:gnuplot:gnuplot-nox

@@ -10,6 +10,7 @@ TIMEOUT=		# seconds for one guest; by accelerator if not set
 KEEP_GOING=		# do not stop the guest at its first warning
 KEPT_KERNELS=10		# how many runs keep their bzImage
 INIT_ARGUMENTS=		# boot arguments for an init, see make_initramfs()
+INITRAMFS_FILES=	# what a verb adds to it, in gen_init_cpio's words
 BOOT_ARGUMENTS=		# boot arguments of the verb; of two of the same the last one counts
 
 # Stages before the first guest belong to the results of each.
@@ -113,6 +114,7 @@ make_initramfs() {
 	file /bin/busybox $(command -v busybox) 0755 0 0
 	file /init $1 0755 0 0
 	$(words "$CONFIGS/$CONFIG.files")
+	$INITRAMFS_FILES
 	END
 	(cd "$OUT" && usr/gen_init_cpio "$list") | gzip -1 > "$OUT/initramfs.gz"
 	# shellcheck disable=SC2034 # for guest.sh
