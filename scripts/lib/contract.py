@@ -72,7 +72,7 @@ def cases(source, config):
         elif line.startswith(("#else", "#endif")):
             skipping = False
         case = re.match(r"\tKUNIT_CASE\w*\((\w+)", line)
-        slow = re.match(r"\tKUNIT_CASE(_SLOW\(|\w*_ATTR\(.*_slow\))", line)
+        slow = re.match(r"\tKUNIT_CASE(_SLOW\(|\w*_ATTR\(.*(_slow\)|SPEED_(VERY_)?SLOW))", line)
         if case and not skipping and not slow:
             wanted.append(case[1])
     return wanted
