@@ -48,6 +48,15 @@ choose_config() {
 	mkdir -p "$OUT"
 }
 
+# config_text NAME: all that a configuration is made of here; the rest is in the tree.
+config_text() {
+	local fragment
+	cat "$CONFIGS/$1"
+	for fragment in $(words "$CONFIGS/$1"); do
+		[ ! -f "$CONFIGS/$fragment" ] || cat "$CONFIGS/$fragment"
+	done
+}
+
 # Nothing of the day, the user or the machine may get into the objects: a kernel
 # can be made again to the byte, and ccache hits across trees and clones.
 kernel_make() {
@@ -163,7 +172,7 @@ explain_build_failure() {
 	if grep -q 'No space left on device' "$1"; then
 		die environment "the disk is full: $OUT" "free some space and run the same command again"
 	fi
-	first=$(grep -m 1 -E '(error|Error [0-9]+|undefined reference|\*\*\*)' "$1" || tail -n 1 "$1")
+	first=$(grep -m 1 -E '(error:|Error [0-9]+|undefined reference|\*\*\*)' "$1" || tail -n 1 "$1")
 	grep -m 1 -A 5 -E 'error:|undefined reference' "$1" >&2 || tail -n 5 "$1" >&2
 	die build "${first#"$TREE"/}" "the whole log is $1"
 }

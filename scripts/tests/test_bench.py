@@ -260,6 +260,17 @@ class Report(unittest.TestCase):
         text = (self.top / "Documentation/performance.md").read_text()
         self.assertIn("    scripts/bench --x\n", text)
         self.assertIn("| order0, write | 40.0, 20.0, 0.50 |", text)
+        self.assertNotIn("| at most |", text)
+        self.assertIn("| order0, slow_pin: lock held | 40 | 10240, if somebody waits 640 |", text)
+
+    def test_the_documentation_of_limits(self):
+        for config, shown in (("reference", "0.500 | 20.00 |"), ("gup-test", "0.500 | 21.00 |")):
+            for side in ("base", "series"):
+                self.side(side, slow_pin=400 if side == "base" else 200, config=config)
+            gate = self.report(gate=GATE.replace("1/2", "1/2 21"))[2]["gate"]
+            table = list(bench.limits_table(gate))
+            self.assertIn(f"| layout order0 slow_pin write 10 | 40.00 | 20.00 | {shown}", table)
+            self.assertEqual(any("pmd" in row for row in table), config == "reference")
 
 
 # A qemu that prints one console for a kernel with a batched gup.c, and another otherwise.
