@@ -359,7 +359,8 @@ def stretches(rows):
     yield from ("", "## The longest stretches", "",
                 "Instructions, at most. GUP-fast has interrupts off during its walk, here for all 4096 pages. The slow",
                 f"path holds the lock of a page table for one page in base, and in series for up to {TABLE_PAGES}; but after",
-                f"every {BREATHE_PAGES}, or a folio, it gives the lock up if somebody waits for it or for the CPU.", "",
+                f"every {BREATHE_PAGES}, or a folio, it gives the lock up if somebody waits for the CPU or, on a preemptible",
+                "kernel, for the lock.", "",
                 "| | base | series |", "| --- | ---: | ---: |")
     for layout in ("order0", "order4", "order9", "pmd"):
         row = by_key.get((layout, "fast_pin"))
