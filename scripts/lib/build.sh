@@ -37,7 +37,6 @@ choose_config() {
 	mapfile -t TARGETS < <(echo bzImage; words "$CONFIGS/$CONFIG.targets")
 	for fragment in $(words "$CONFIGS/$CONFIG"); do
 		path=$CONFIGS/$fragment
-		[[ $fragment != */* ]] || path=$TREE/$fragment
 		[ -f "$path" ] ||
 			die config "configs/$CONFIG names $fragment, which does not exist" \
 				"restore it or remove the line"
@@ -48,12 +47,12 @@ choose_config() {
 	mkdir -p "$OUT"
 }
 
-# config_text NAME: all that a configuration is made of here; the rest is in the tree.
+# config_text NAME: all that a configuration is made of.
 config_text() {
 	local fragment
 	cat "$CONFIGS/$1"
 	for fragment in $(words "$CONFIGS/$1"); do
-		[ ! -f "$CONFIGS/$fragment" ] || cat "$CONFIGS/$fragment"
+		cat "$CONFIGS/$fragment"
 	done
 }
 

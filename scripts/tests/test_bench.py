@@ -263,6 +263,10 @@ class Report(unittest.TestCase):
         self.assertNotIn("| at most |", text)
         self.assertIn("| order0, slow_pin: lock held | 40 | 10240, if somebody waits 640 |", text)
 
+    def test_the_pages_between_two_looks_are_those_of_the_series(self):
+        patches = "".join(path.read_text() for path in (common.ROOT / "patches").glob("*.patch"))
+        self.assertIn(f"\n+#define GUP_BREATHE\t{bench.BREATHE_PAGES}\n", patches)
+
     def test_the_documentation_of_limits(self):
         for config, shown in (("reference", "0.500 | 20.00 |"), ("gup-test", "0.500 | 21.00 |")):
             for side in ("base", "series"):
