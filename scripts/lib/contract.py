@@ -32,7 +32,7 @@ CLAUSES = {
 
 KINDS = """anon anon_large anon_thp anon_thp_split anon_thp_partial zero huge_zero
     shmem_shared shmem_private shmem_cowed shmem_thp file_shared file_large file_private file_cowed
-    hugetlb_shared hugetlb_private hugetlb_pud swapped migrating uffd_wp soft_dirty prot_none
+    hugetlb_shared hugetlb_private hugetlb_pud driver_large swapped migrating uffd_wp soft_dirty prot_none
     vm_io pfnmap secretmem guard hwpoison shadow_stack pkey gate growsdown vmas hole table_end
     user_end""".split()
 

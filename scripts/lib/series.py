@@ -11,7 +11,7 @@
   series.py version REPO BASE        its kernel version
 
 Selecting (hash, apply): --first N takes the first N patches; --on-top adds the
-patches of the sections "seams" and "tests" behind them, where they apply.
+patches of the sections "seams", "um" and "tests" after them, where they apply.
 
 Applying needs no work tree: each patch goes through git mailinfo, git apply
 --cached and git commit-tree on an index of its own. So a patch that fails
@@ -33,7 +33,7 @@ from tar2git import kernel_version
 SERIES = ROOT / "series"
 PATCHES = ROOT / "patches"
 BASE_RECORD = PATCHES / "base"
-ON_TOP = ("seams", "tests")
+ON_TOP = ("seams", "um", "tests")
 
 # Every option that could come from a user's configuration is given.
 FORMAT_PATCH = [

@@ -21,7 +21,7 @@ from common import LIB, ROOT, Failure, main
 from mutants import load
 from series import PATCHES, Series, subject_of
 
-SECTIONS = ("fixes", "seams", "tests", "benchmark", "docs", "legacy", "batching")
+SECTIONS = ("fixes", "seams", "um", "tests", "benchmark", "docs", "legacy", "batching")
 NO_TAG = ("COPYING", "series")  # the licence itself; a file whose first line is fixed
 PRIVATE = re.compile(r"(?<![\w.$}/])/(home|root|tmp|work|Users|mnt|srv)/\w")
 MIRROR = re.compile(r"https?://[\w.-]*(deb|ubuntu|mirror|archive|registry|pypi|npmjs)\b", re.I)
