@@ -15,6 +15,8 @@ If each ran more than once there are folders base-1, series-1, base-2 and so on.
 of what each printed is compared; with --wall, where a nanosecond is one, the medians are, and
 how far they lie apart is said as well.
 
+bench.py cpus GUEST: an error if the guest had more than one.
+
 bench.py docs RESULTS --command COMMAND: Documentation/performance.md, of result.json.
 """
 
@@ -35,6 +37,7 @@ FIGURE = re.compile(r"gup_bench: (\w+) (\w+) (\w+) (read|write) ([1-9]\d*) ([1-9
 # configs/gup-test.init: KiB of a folio, what gup_test was asked for, and what it said.
 GUP_TEST = re.compile(r"gup_test: (\d+) (-\w) -n (\d+): get:(\d+) put:(\d+) us$")
 GUP_TEST_PAGES = 65536
+CPUS = re.compile(r"Brought up \d+ nodes?, (\d+) CPUs?$")
 SIDES = ("base", "series")
 # The configurations in which a limit in instructions counts, where the gate has one.
 ABSOLUTE = ("kunit-default", "gup-test")
@@ -61,6 +64,7 @@ def figures(lines, where):
     counts: the first touch of a fresh guest makes page tables, too, and what comes in
     between, an interrupt or another task, only adds."""
     found = {}
+    one_cpu(lines, where)
     for number, line in enumerate(lines, 1):
         text = splat.plain(line).strip()
         if text.startswith("gup_test: ") and text != "gup_test: done":
@@ -89,10 +93,21 @@ def figures(lines, where):
     return found
 
 
+def one_cpu(lines, where):
+    for number, line in enumerate(lines, 1):
+        cpus = CPUS.search(splat.plain(line))
+        if cpus and cpus[1] != "1":
+            raise Failure("bench", f"{where}, line {number}: the guest had {cpus[1]} CPUs, and figures are those of one",
+                          "with two, a 'pause' of a spinning CPU counts as 1 or as 20,000,000: what the other does")
+
+
+def console(folder):
+    return (folder / "console.log").read_text(encoding="utf-8", errors="replace").splitlines()
+
+
 def figures_of(folder):
     log = folder / "console.log"
-    with open(log, encoding="utf-8", errors="replace") as lines:
-        found = figures(lines, log)
+    found = figures(console(folder), log)
     silent = [f"{group}.{layout}" for group, layout in passed_tests(folder)
               if not any(key.group == group and key.layout == layout for key in found)]
     if silent:
@@ -408,7 +423,7 @@ PICTURES = {"layouts.svg": "Instructions per page by the order of the folios",
 
 def run():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("verb", choices=["report", "docs"])
+    parser.add_argument("verb", choices=["report", "cpus", "docs"])
     parser.add_argument("results", type=pathlib.Path)
     parser.add_argument("--gate", type=pathlib.Path)
     parser.add_argument("--wall", action="store_true")
@@ -416,6 +431,8 @@ def run():
     parser.add_argument("--table", type=pathlib.Path, default=ROOT / "kunit/bench-gate",
                         help="what is shown one by one")
     options = parser.parse_args()
+    if options.verb == "cpus":
+        return one_cpu(console(options.results), options.results / "console.log")
     return docs(options) if options.verb == "docs" else report(options)
 
 

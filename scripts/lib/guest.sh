@@ -56,6 +56,9 @@ with_usable_kvm() {
 	unshare "$flags" sh -c 'mount --bind /dev/null /dev/kvm && exec "$@"' sh "$@"
 }
 
+# from_guest EXPRESSION: what lib/guest.py knows of limits.
+from_guest() { PYTHONPATH=$LIB python3 -S -c "from guest import *; print($1)"; }
+
 # qemu_command KERNEL EXTRA-ARGUMENTS: set QEMU_COMMAND.
 qemu_command() {
 	local accel=$ACCEL append cpu=()

@@ -12,7 +12,7 @@
   mutants.py refresh REPO HEAD                   export them against HEAD again
 
 SELECTION: --only GLOB, --part I/N, --config NAME; for select also --changed, --again.
-GUEST: --tree DIR --limit S -- QEMU-COMMAND, where @GLOB@ is replaced.
+GUEST: --tree DIR [--silent S] -- QEMU-COMMAND, where @GLOB@ is replaced.
 
 A test that failed has said which expectation does not hold. One that ended in an oops,
 a panic, a hang or a warning alone has not: that is a crash, and kills nothing.
@@ -34,6 +34,7 @@ import time
 import splat
 import verdict
 from common import LIB, ROOT, Failure, Git, exit_codes, main
+from guest import SILENT
 from series import part, write
 
 MUTANTS = ROOT / "kunit/mutants"
@@ -288,8 +289,7 @@ def boot(options, directory, glob):
     directory.mkdir(parents=True)
     command = [word.replace("@GLOB@", kernel_glob(glob)) for word in options.qemu]
     subprocess.run([sys.executable, "-S", str(LIB / "guest.py"), "--results", str(directory),
-                    "--limit", str(options.limit), "--silent", str(options.limit // 3 + 1),
-                    "--first", str(options.limit // 6 + 1), "--", *command], check=True)
+                    "--silent", str(options.silent), "--", *command], check=True)
     result = directory / "kunit.json"
     with open(directory / "kunit.txt", "w", encoding="utf-8") as text:
         # Its status tells of failed tests, which are read from the JSON.
@@ -555,7 +555,7 @@ def arguments():
         one.add_argument("--since", type=float, default=time.time())
     for one in (tried, unmutated):
         one.add_argument("--tree", required=True)
-        one.add_argument("--limit", type=int, required=True)
+        one.add_argument("--silent", type=float, default=SILENT)
         one.add_argument("qemu", nargs="+")
     verb("summary", summary, results)
     verb("refresh", refresh, ("repo", str), ("head", str))

@@ -6,7 +6,7 @@
 
 # What a verb may set before boot_once().
 SELECTION=()		# what prepare_tree() was asked for
-TIMEOUT=		# seconds for one guest; by accelerator if not set
+TIMEOUT=		# seconds without progress, see guest.py, which knows how many if not set
 KEEP_GOING=		# do not stop the guest at its first warning
 KEPT_KERNELS=10		# how many runs keep their bzImage
 INIT_ARGUMENTS=		# boot arguments for an init, see make_initramfs()
@@ -123,14 +123,6 @@ make_initramfs() {
 	INIT_ARGUMENTS=' kunit_shutdown=none'
 }
 
-# guest_limit: seconds for one guest of the configuration, far more than it takes.
-guest_limit() {
-	local limit
-	limit=$(words "$CONFIGS/$CONFIG.seconds")
-	limit=${limit:-180}
-	[ "$ACCEL" = kvm ] && echo $((limit / 3)) || echo "$limit"
-}
-
 # boot_once SUITES GLOB: one guest, from its start to its verdict, BOOT_STATUS. Call it by
 # itself: in `boot_once || ...` an error within would not end it.
 boot_once() {
@@ -141,9 +133,8 @@ boot_once() {
 
 # run_guest SUITES GLOB: the same in the folder RESULTS, which exists.
 run_guest() {
-	local limit arguments
+	local arguments
 	BOOT_STATUS=0
-	limit=${TIMEOUT:-$(guest_limit)}
 	arguments=${2:+kunit.filter_glob=$2}
 	if [ -z "$KEEP_GOING" ]; then
 		arguments+=" panic_on_taint=$(PYTHONPATH=$LIB python3 -S -c \
@@ -155,9 +146,8 @@ run_guest() {
 	arguments+=$INIT_ARGUMENTS${BOOT_ARGUMENTS:+ $BOOT_ARGUMENTS}
 	qemu_command "$IMAGE" "${arguments# }"
 	save_run "$1" "$2"
-	stage boot "$GUEST_CPUS CPUs, $GUEST_MEMORY, $ACCEL, at most $limit s; suites: ${1:-none}"
-	py guest --results "$RESULTS" --limit "$limit" \
-		--silent "$((limit / 3 + 1))" --first "$((limit / 6 + 1))" -- "${QEMU_COMMAND[@]}"
+	stage boot "$GUEST_CPUS CPUs, $GUEST_MEMORY, $ACCEL; suites: ${1:-none}"
+	py guest --results "$RESULTS" ${TIMEOUT:+--silent "$TIMEOUT"} -- "${QEMU_COMMAND[@]}"
 	stage verdict "kunit.py parse, splats, taint"
 	# Its status tells of failed tests, which the verdict reads from the JSON.
 	(cd "$TREE" && python3 tools/testing/kunit/kunit.py parse --json="$RESULTS/kunit.json" \

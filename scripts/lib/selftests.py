@@ -2,7 +2,8 @@
 """selftests.py: which tests of selftests/mm are run, and what base and series make of them.
 
   selftests.py list [--only GLOB]...     the commands, one a line
-  selftests.py plan [--only GLOB]...     the same as /tests of the guest: seconds, place, command
+  selftests.py plan [--scaled] [--only GLOB]...
+                                         the same as /tests of the guest: seconds, place, command
   selftests.py guest DIR                 did this guest run to its end?
   selftests.py compare RESULTS           base against series: table, result.json, summary
 
@@ -22,6 +23,7 @@ import sys
 
 import splat
 from common import LIB, Failure, exit_codes, main
+from guest import slowness
 
 LIST = LIB / "selftests.list"
 RESULTS = ("pass", "fail", "skip", "xfail")
@@ -182,7 +184,7 @@ class Guest:
             last = next((splat.plain(line) for line in reversed(self.console) if line.strip()), "nothing")
             return "boot", f"the guest of the {self.name} ran no test; the last line was: {last}"
         where = f"in {self.torn}" if self.torn else f"after {len(self.runs)} of {len(self.wanted)} tests"
-        if self.end["end"] in ("silent", "limit", "nothing"):
+        if self.end["end"] in ("silent", "flood", "nothing"):
             return "timeout", f"the guest of the {self.name} hung {where}"
         if not self.done:
             return "splat" if self.splats else "boot", f"the guest of the {self.name} died {where}"
@@ -355,6 +357,7 @@ def run():
     parser.add_argument("verb", choices=["list", "plan", "guest", "compare"])
     parser.add_argument("folder", nargs="?", type=pathlib.Path)
     parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--scaled", action="store_true", help="more seconds on a slow machine")
     options = parser.parse_args()
     if options.verb == "guest":
         verdict, why = Guest(options.folder).ended()
@@ -364,9 +367,10 @@ def run():
     lines = select(load(LIST.read_text()), options.only)
     if options.verb == "compare":
         return verb_compare(options.folder, lines)
+    slow = slowness(wall=True) if options.scaled else 1
     for line in lines:
         for command in line.commands:
-            print(command if options.verb == "list" else f"{line.seconds} {line.place} {command}")
+            print(command if options.verb == "list" else f"{line.seconds * slow:.0f} {line.place} {command}")
     return 0
 
 

@@ -94,12 +94,11 @@ def judge(run, guest, lines, kunit):
                                      for l in text) if m), None)
     armed = next((int(m[1], 16) for m in (re.search(r"panic_on_taint: bitmask=0x([0-9a-f]+)", l)
                                           for l in text) if m), None)
-    limits = guest["limits"]
 
     def outcome():
         last = next((line for line in reversed(text) if line.strip()), "")
         if guest["end"] == "nothing":
-            return "boot", f"the guest printed nothing for {limits['first']:g} s", []
+            return "boot", f"the guest printed nothing for {guest['silence_allowed']:g} s", []
         if guest["end"] == "exit" and not any(text):
             return "boot", f"QEMU ended with status {guest['status']} and no output", []
         if complaints:
@@ -110,9 +109,9 @@ def judge(run, guest, lines, kunit):
                         splat.excerpt(lines, number))
             return "boot", f"{what} (console.log line {number})", splat.excerpt(lines, number)
         if guest["end"] == "silent":
-            return "timeout", f"no output for {limits['silent']:g} s; the last line was: {last}", []
-        if guest["end"] == "limit":
-            return "timeout", f"not done after {limits['total']:g} s; the last line was: {last}", []
+            return "timeout", f"nothing new for {guest['silence_allowed']:g} s; the last line was: {last}", []
+        if guest["end"] == "flood":
+            return "timeout", f"the guest prints without an end; the last line was: {last}", []
         if guest["status"] != 0:
             return "boot", f"QEMU ended with status {guest['status']}; the last line was: {last}", []
         if not started:

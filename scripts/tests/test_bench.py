@@ -56,6 +56,13 @@ class Figures(unittest.TestCase):
                 self.read(*lines)
             self.assertEqual(failure.exception.kind, "bench")
 
+    def test_two_cpus_are_refused(self):
+        self.read("[    0.4] smp: Brought up 1 node, 1 CPU\n", line())
+        with self.assertRaises(common.Failure) as failure:
+            self.read("[    0.4] smp: Brought up 1 node, 2 CPUs\n", line())
+        self.assertEqual(failure.exception.kind, "bench")
+        self.assertIn("console.log, line 1: the guest had 2 CPUs", failure.exception.what)
+
     def test_a_row_that_one_side_lacks(self):
         both = self.read(line(), line("order4"))
         one = self.read(line())
@@ -359,6 +366,13 @@ class Verb(SandboxTest):
         self.bad("splat", "bench", names=["series-1: WARNING: mm/gup.c:7"])
         (self.top / "console.base").write_text("")
         self.bad("boot", "bench", names=["base-1: QEMU ended with status 0 and no output"])
+
+    def test_two_cpus_are_refused(self):
+        self.bad("usage", "bench", "--cpus", "2", names=["--cpus 2", "one CPU"])
+        self.assertIn("--cpus 1", self.good("bench", "--help").output)
+        base = self.top / "console.base"
+        base.write_text(base.read_text().replace("1 CPU", "2 CPUs"))
+        self.bad("bench", "bench", "--cpus", "1", names=["base-1/console.log", "the guest had 2 CPUs", "pause"])
 
     def test_without_batching_and_without_a_benchmark(self):
         self.write_series("")
