@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""contract.py TREE RESULTS [--check]: the table of clauses, kinds and tests.
+"""contract.py TREE RESULTS [--check|--um]: the table of clauses, kinds and tests.
 
 Writes Documentation/tests.md, or with --check says how it differs. Clauses come from
 the comments above the tests in TREE's mm/tests/gup_*.c; kinds from the names of the
@@ -8,6 +8,9 @@ comment of a test without such parameters. A clause that a test shows on some of
 kinds only is followed by these in a line of its own: "C1, C2 only: a, b." Each cell
 must hold a test or have its reason in kunit/empty-cells, and nothing else may stand
 there.
+
+With --um RESULTS is a run on User Mode Linux. Nothing is written; each cell that holds a
+test on x86_64 must hold one there too, unless kunit/um-lacks names its kind.
 """
 
 import difflib
@@ -165,6 +168,40 @@ def read_reasons():
     return found
 
 
+def um_lacks(path=ROOT / "kunit/um-lacks"):
+    """(kinds, cells, {test: reason}) that a run on UML cannot have."""
+    kinds, alone, skipped = set(), set(), {}
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        match = re.fullmatch(r"(kinds|cell|skipped) (\S[^:]*): (\S.*)", line)
+        if not match:
+            raise Failure("usage", f"{path}:{number}: wants 'kinds NAMES: reason', 'cell CLAUSE "
+                          "KIND: reason' or 'skipped TEST: reason'")
+        if match[1] == "kinds":
+            kinds.update(match[2].split())
+        elif match[1] == "cell":
+            alone.add(tuple(match[2].split()))
+        else:
+            skipped[match[2]] = match[3]
+    return kinds, alone, skipped
+
+
+def check_um(tests, ran):
+    """What a run on UML leaves out without a reason."""
+    lacks, alone, skipped = um_lacks()
+    problems = [f"{suite}.{name} did not pass" for suite, name in tests
+                if (suite, name) not in ran and f"{suite}.{name}" not in skipped]
+    there = {key: test for key, test in tests.items() if key in ran}
+    table, _ = cells(there, ran)
+    reasons = read_reasons()
+    problems += [f"no test on um: {clause} on {kind}" for kind in KINDS if kind not in lacks
+                 for clause in CLAUSES
+                 if (clause, kind) not in {*table, *alone} and reason_of(reasons, clause, kind) is None]
+    problems += [f"kunit/um-lacks: '{kind}' is no kind" for kind in sorted(lacks - set(KINDS))]
+    return problems
+
+
 def reason_of(reasons, clause, kind):
     for index, (clauses, kinds, _) in enumerate(reasons):
         if any(fnmatch.fnmatchcase(clause, c) for c in clauses) and \
@@ -228,18 +265,18 @@ def whole(results):
 
 
 def run():
-    check = "--check" in sys.argv
-    tree, results = [word for word in sys.argv[1:] if word != "--check"]
+    check, on_um = "--check" in sys.argv, "--um" in sys.argv
+    tree, results = [word for word in sys.argv[1:] if not word.startswith("--")]
     dotconfig = pathlib.Path(results, ".config")
     config = dotconfig.read_text().splitlines() if dotconfig.exists() else ()
     tests, ran = read_tests(tree, config), parameters(results)
     if not tests:
         raise Failure("test", f"{tree} holds no suite of the series")
+    if on_um:
+        return report(check_um(tests, ran))
     table, problems = cells(tests, ran)
     text, more = render(table, read_reasons(), tests, ran)
     problems += more
-    for problem in problems:
-        print(f"    {problem}")
     if check:
         old = TABLE.read_text() if TABLE.exists() else ""
         diff = list(difflib.unified_diff(old.splitlines(), text.splitlines(), "Documentation/tests.md",
@@ -254,6 +291,12 @@ def run():
                       "scripts/boot makes one")
     elif not problems:
         TABLE.write_text(text)
+    return report(problems)
+
+
+def report(problems):
+    for problem in problems:
+        print(f"    {problem}")
     if problems:
         raise Failure("check", f"{len(problems)} problems with the table, first: {problems[0]}")
     return 0
