@@ -10,6 +10,11 @@ config_names() {
 	find "$CONFIGS" -maxdepth 1 -type f ! -name '*.*' ! -name cmdline -printf '%f\n' | sort
 }
 
+kind_config() {
+	grep -qxF -e "$2" <<< "$(config_names)" ||
+		die usage "no configuration '$2'" "there are: $(config_names | paste -sd ' ')"
+}
+
 # words FILE: its lines without comments and blank ends; nothing for no file.
 words() {
 	[ ! -f "$1" ] || sed -e 's/#.*//' -e 's/[[:space:]]*$//' -e '/^$/d' "$1"
@@ -26,8 +31,7 @@ has_symbol() {
 # choose_config NAME: set CONFIG, OUT, OVER, FRAGMENTS, TARGETS and MAKE_WORDS.
 choose_config() {
 	local fragment path
-	grep -qxF "$1" <<< "$(config_names)" ||
-		die usage "no configuration '$1'" "there are: $(config_names | paste -sd ' ')"
+	kind_config --config "$1"
 	CONFIG=$1
 	OUT=$WORKSPACE/o/$CONFIG
 	FRAGMENTS=()

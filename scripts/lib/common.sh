@@ -115,18 +115,119 @@ verb_start() {
 	GUP_SUMMARY=$(mktemp)
 	export GUP_SUMMARY
 	temporary "$GUP_SUMMARY"
+	check_places
+}
+
+# check_places: say at once what the kernel's make would say after the fetch.
+check_places() {
+	[[ $ROOT != *[[:space:]:]* ]] ||
+		die environment "the path of this repository has a space or a colon, which the kernel's make refuses: $ROOT" \
+			"move or clone it to another path"
+	[[ $CACHE = /* ]] ||
+		die environment "XDG_CACHE_HOME must be an absolute path, and is '$XDG_CACHE_HOME'" \
+			"set it to one, or unset it"
 }
 
 # ----------------------------------------------------------------------- options
 
-# need_value OPTION COUNT-OF-ARGUMENTS-LEFT
-need_value() { [ "$2" -ge 2 ] || usage_error "$1 needs a value"; }
+# A verb has a table OPTIONS: [--option]='KIND VARIABLE', where a function kind_KIND looks at
+# the value, "flag" has none, and VARIABLE+ is an array, for an option that may be repeated. The
+# row [word] is for arguments that are no options. CONTRADICTIONS has a line for each option
+# that excludes those behind it. All is said here, before anything is fetched or built.
+declare -A OPTIONS=()
+CONTRADICTIONS=()
+
+parse_options() {
+	local option value kind variable row
+	local -A given=()
+	while [ $# -gt 0 ]; do
+		option=$1
+		[[ $1 = -?* ]] || option=word
+		[ -n "${OPTIONS[$option]:-}" ] || usage_error "unknown argument '$1'"
+		read -r kind variable <<< "${OPTIONS[$option]}"
+		value=$1
+		if [ "$kind" = flag ]; then
+			value=yes
+		elif [ "$option" != word ]; then
+			need_value "$1" $# "${2:-}"
+			value=$2
+			shift
+		fi
+		[[ -z ${given[$option]:-} || $variable = *+ ]] || given_twice "$option" "$value"
+		given[$option]=yes
+		[ "$kind" = flag ] || "kind_$kind" "$option" "$value"
+		set_option "$variable" "$value"
+		shift
+	done
+	for row in "${CONTRADICTIONS[@]}"; do
+		contradiction "$row"
+	done
+}
+
+# set_option VARIABLE VALUE
+set_option() {
+	if [[ $1 = *+ ]]; then
+		local -n repeated=${1%+}
+		repeated+=("$2")
+	else
+		printf -v "$1" %s "$2"
+	fi
+}
+
+given_twice() {
+	[ "$1" != word ] || usage_error "'$2' is one argument too many"
+	usage_error "$1 is given twice"
+}
+
+# contradiction ROW: of CONTRADICTIONS, for the options in "given"
+contradiction() {
+	local option other
+	read -r option other <<< "$1"
+	[ -n "${given[$option]:-}" ] || return 0
+	for other in $other; do
+		[ -z "${given[$other]:-}" ] || usage_error "$option and $other exclude each other"
+	done
+}
+
+# need_value OPTION COUNT-OF-ARGUMENTS-LEFT [VALUE]
+need_value() {
+	[[ $2 -ge 2 && ${3-value} && ${3-} != --* ]] || usage_error "$1 needs a value"
+}
 
 usage_error() { die usage "$1" "scripts/$VERB --help lists what there is"; }
 
+# need_number OPTION VALUE [LEAST [MOST]]: bash would take 08 for a wrong octal number.
 need_number() {
-	[[ $2 =~ ^[0-9]+$ ]] || usage_error "$1 wants a number, not '$2'"
+	local least=${3:-0} most=${4:-86400}
+	[[ $2 =~ ^(0|[1-9][0-9]{0,8})$ && $2 -ge $least && $2 -le $most ]] ||
+		usage_error "$1 wants a number from $least to $most, without leading zeros, not '$2'"
 }
+
+kind_seconds() { need_number "$1" "$2" 1; }
+kind_jobs() { need_number "$1" "$2" 1 4096; }
+
+# How many patches there are is known before the kernel is.
+kind_patches() {
+	local count
+	need_number "$1" "$2"
+	count=$(grep -cE '^[[:space:]]*[^#[:space:]]' "$ROOT/series" 2> /dev/null || true)
+	[ "$2" -le "${count:-0}" ] || usage_error "$1 $2: the series has ${count:-0} patches, not $2"
+}
+
+# What kunit.filter_glob= takes, and a kernel's command line cannot mistake for more.
+kind_glob() {
+	[[ $2 =~ ^[A-Za-z0-9_.*?-]+$ ]] ||
+		usage_error "$1 wants a suite, or suite.test, of letters, digits, _ - * and ?, not '$2'"
+}
+
+# A file that is written at the end of a long run.
+kind_file() {
+	if [ -d "$2" ] || [ ! -d "$(dirname "$2")" ] || [ ! -w "$(dirname "$2")" ]; then
+		usage_error "$1: cannot write a file $2"
+	fi
+}
+
+kind_text() { :; }
 
 # py NAME ARGUMENT...: a helper of ours. -S: the standard library is all it needs.
 py() {
@@ -134,6 +235,10 @@ py() {
 	shift
 	python3 -S "$LIB/$name.py" "$@"
 }
+
+# py_check NAME ARGUMENT...: see, for its errors alone, whether a helper takes these arguments.
+# Before the packages are there it may have no python3; then it is asked again later.
+py_check() { ! command -v python3 > /dev/null || py "$@" > /dev/null; }
 
 # ------------------------------------------------------------------------- locks
 

@@ -18,9 +18,12 @@ from common import Failure, main
 def kunit(paths):
     totals = [0, 0, 0]
     for path in paths:
-        counted = verdict.count(json.loads(pathlib.Path(path).read_text()))
-        for index, key in enumerate(("passed", "failed", "skipped")):
+        found = json.loads(pathlib.Path(path).read_text())
+        counted = verdict.count(found)
+        for index, key in enumerate(verdict.COUNTS):
             totals[index] += counted[key]
+        # kunit.py's status is 0 where it met errors, and where all was skipped.
+        totals[1] += found.get("misc", {}).get("errors", 0) + (not counted["passed"])
     return totals
 
 
@@ -33,6 +36,8 @@ def expect(result_path, list_path):
     wrong = []
     if result["verdict"] != "test" or not result["suites"]:
         wrong.append(f"the run ended with '{result['verdict']}: {result['why']}', not with failed tests")
+    if result.get("broken"):
+        wrong.append(result["broken"])
     missing = [name for name in result["expected_suites"] if name not in result["suites"]]
     wrong += [f"did not run: {name}" for name in missing]
     failures = [f"{suite}.{name}" for suite, counts in result["suites"].items()

@@ -76,10 +76,10 @@ need() {
 	log=$(mktemp)
 	temporary "$log"
 	# shellcheck disable=SC2086 # a list of words
-	if ! install_packages $packages > "$log" 2>&1; then
-		as_root apt-get update >> "$log" 2>&1 || true
+	if ! install_packages "$log" $packages; then
+		apt_get "$log" update || true
 		# shellcheck disable=SC2086
-		install_packages $packages >> "$log" 2>&1 || {
+		install_packages "$log" $packages || {
 			tail -n 5 "$log" >&2
 			die environment "apt-get could not install $packages" \
 				"repair apt (see above), or install them by hand"
@@ -91,7 +91,31 @@ need() {
 			"look at PATH, and at apt-get install ${packages//$'\n'/ }"
 }
 
+# install_packages LOG PACKAGE...
 install_packages() {
-	as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y --no-install-recommends "$@"
+	local log=$1
+	shift
+	apt_get "$log" install -y --no-install-recommends "$@"
+}
+
+# apt_get LOG ARGUMENT...: wait while another process holds one of apt's or dpkg's locks, as on
+# a new cloud machine in its first minutes. DPkg::Lock::Timeout would wait for dpkg's alone,
+# and say so in the log only.
+WAITED=
+apt_get() {
+	local log=$1 holder
+	shift
+	until as_root env LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get "$@" > "$log" 2>&1; do
+		holder=$(lock_holder "$log")
+		[ -n "$holder" ] || return 1
+		[ -n "$WAITED" ] || note "waiting, for as long as it takes: $holder"
+		WAITED=yes
+		sleep 2
+	done
+}
+
+# lock_holder LOG: the lock that apt-get did not get because another process has it.
+lock_holder() {
+	sed -nE 's/^E: Could not get lock ([^ ]+)\. It is held by process ([0-9]+ \(.*\))$/\1 is held by process \2/p
+		s/^E: Could not get lock ([^ ]+) - open \(11: .*/\1 is held by another process/p' "$1" | head -n 1
 }

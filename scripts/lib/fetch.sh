@@ -223,4 +223,7 @@ source_from_files() {
 	ORIGIN="$dir (files)"
 }
 
-store_name() { echo "$(basename "$1")-$(echo "$1" | sha256sum | cut -c 1-8)"; }
+# store_name DIR: its name in build/, without what the kernel's make refuses in a path.
+store_name() {
+	echo "$(basename "$1" | tr -c 'A-Za-z0-9._\n-' _)-$(echo "$1" | sha256sum | cut -c 1-8)"
+}

@@ -144,6 +144,7 @@ def by_name(name):
 # --------------------------------------------------------------------- selecting
 
 def selected(options):
+    """Those that were asked for, and those of them that want another configuration."""
     mutants = load()
     for glob in options.only or []:
         if not any(fnmatch.fnmatchcase(mutant.name, glob) for mutant in mutants):
@@ -157,9 +158,7 @@ def selected(options):
     if len(others) == len(mutants):
         raise Failure("usage", f"no mutant of those chosen is for the configuration {options.config}",
                       f"--config {others[0].config}, for example" if others else None)
-    for mutant in others:
-        print(f"       left out, wants --config {mutant.config}: {mutant.name}", file=sys.stderr)
-    return [mutant for mutant in mutants if mutant not in others]
+    return [mutant for mutant in mutants if mutant not in others], others
 
 
 def kept(key):
@@ -182,7 +181,9 @@ def keep(key, outcome):
 
 def select(options):
     """plan.json: the mutants of this run, and the tests to look at without any."""
-    mutants, outcomes = selected(options), {}
+    (mutants, others), outcomes = selected(options), {}
+    for mutant in others:
+        print(f"       left out, wants --config {mutant.config}: {mutant.name}", file=sys.stderr)
     for mutant in mutants:
         outcome = None if options.again else kept(mutant.key(options.key))
         if outcome:
@@ -465,7 +466,7 @@ def summary(options):
 
 
 def show(options):
-    for mutant in selected(options):
+    for mutant in selected(options)[0]:
         print(f"{mutant.name:34} {mutant.brings_back}: {mutant.subject}")
         for glob in mutant.globs:
             print(f"{'':34}   {glob}" + (f" ({mutant.needed} of {mutant.runs} boots)"

@@ -59,7 +59,12 @@ class Entry:
                 "apply",
                 f"series line {self.line} names patches/{self.name}, which does not exist",
                 f"restore it (git checkout -- patches/{self.name}) or remove the line")
-        return self.path.read_bytes()
+        content = self.path.read_bytes()
+        # By its head: files that a patch changes may hold such lines.
+        if content.partition(b"\n")[0].endswith(b"\r"):
+            raise Failure("apply", f"patches/{self.name} has lines that end in CRLF, as Windows writes them",
+                          f"git checkout -- patches/{self.name}, with core.autocrlf off")
+        return content
 
 
 class Series:

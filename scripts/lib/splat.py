@@ -4,6 +4,12 @@
 A list of what is bad (DENY) and a list of lines that look bad and are not (ALLOW),
 each with its reason. scripts/tests/logs/ holds a log for every entry of DENY. Reports
 of KCSAN that do not touch the code under test are told apart by judge_races().
+
+"WARNING: " alone means nothing: some sixty lines of 7.3 say it of a mitigation, an option
+or the firmware. Those that report a defect come from four places: __warn() in
+kernel/panic.c, which names file and line, or "at" and the caller; kernel/locking/lockdep.c;
+the stack unwinders; and what has a trace, which "Call Trace:" finds. scripts/tests/
+test_verdict.py compares this with all such lines of the kernel's sources.
 """
 
 import fnmatch
@@ -11,7 +17,11 @@ import re
 import sys
 
 DENY = [
-    ("warning", r"WARNING: "),
+    ("warning", r"WARNING: (\S+:\d+ at |at \S+, CPU#|CPU: \d+ PID: \d+ at )"),
+    ("unwinder", r"WARNING: (stack recursion on stack|kernel stack (regs|frame pointer) at )"
+                 r"|WARNING: (WARNING: )?(bad lookup (idx|value): |.*\.orc_unwind (table|entry)"
+                 r"|missing \w+ value at |unknown [BS]P base reg |can't access (iret )?registers at "
+                 r"|stack going in the wrong direction)"),
     ("bug", r"\bBUG: |kernel BUG at "),
     ("oops", r"\bOops: |Unable to handle kernel|unable to handle (kernel|page fault)"),
     ("panic", r"Kernel panic - not syncing"),
@@ -22,7 +32,10 @@ DENY = [
     ("lockdep", r"possible (circular|recursive) locking|possible irq lock inversion"
                 r"|inconsistent lock state|INFO: lockdep|suspicious RCU usage"
                 r"|INFO: trying to register non-static key|held lock freed"
-                r"|lock held when returning to user space|DEBUG_LOCKS_WARN_ON"),
+                r"|lock held when returning to user space|DEBUG_LOCKS_WARN_ON"
+                r"|WARNING: (.*-safe -> .*-unsafe lock order|chain_key collision"
+                r"|Nested lock was not taken|bad (unlock balance|contention) detected)"
+                r"|WARNING: .* still has locks held"),
     ("rcu-stall", r"rcu: INFO: .*(stall|expedited stalls)|rcu_\w+ (self-)?detected stall"),
     ("hung-task", r"INFO: task .* blocked for more than"),
     ("lockup", r"soft lockup - CPU|hard LOCKUP|watchdog: BUG"),
@@ -47,7 +60,8 @@ ALLOW = [
     (r"^\s*(not )?ok \d+ |^\s*# ", "a line of a test's result, judged by kunit.py"),
 ]
 
-STAMP = re.compile(r"^(<\d+>)?\[ *\d+\.\d+\](\[ *[CT]\d+\])? ?")
+MESSAGE = r"(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[CT]\d+\])?"  # how one of the kernel's begins
+STAMP = re.compile(rf"^{MESSAGE} ?")
 
 
 def plain(line):
@@ -61,11 +75,10 @@ def splats(lines):
     deny = [(kind, re.compile(pattern)) for kind, pattern in DENY]
     allow = [re.compile(pattern) for pattern, _ in ALLOW]
     for number, line in enumerate(lines, 1):
-        text = plain(line)
-        if any(pattern.search(text) for pattern in allow):
-            continue
-        for kind, pattern in deny:
-            if pattern.search(text):
+        # A message that tears another line is a line by itself.
+        for text in re.split(MESSAGE, plain(line)):
+            kind = next((kind for kind, pattern in deny if pattern.search(text)), None)
+            if kind and not any(pattern.search(text) for pattern in allow):
                 found.append((number, kind, text))
                 break
     return found

@@ -16,8 +16,10 @@
 
 BRANCH=gup
 
-# choose_source [DIR]: set STORE, BASE, ORIGIN and the main workspace.
+# choose_source [DIR [SELECTION...]]: set STORE, BASE, ORIGIN and the main workspace. A patch
+# that cannot be read is told first, before the kernel is fetched.
 choose_source() {
+	py series hash "" "${@:2}" > /dev/null
 	if [ -n "${1:-}" ]; then
 		source_from_tree "$1"
 		WORKSPACE=$BUILD/given/$(store_name "$(cd "$1" && pwd -P)")

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 
+import ktap
 import splat
 from common import FUNCTION, ROOT, exit_codes
 
@@ -19,6 +20,7 @@ TAINT_TEST = 1 << 18
 # Sent as panic_on_taint=; the kernel drops the bits that it does not know, and says what
 # is left. Any taint but TEST then is a panic, so no Tainted: line is waited for.
 TAINT_MASK = 0xFFFFFFFF & ~TAINT_TEST
+COUNTS = ("passed", "failed", "skipped")
 
 
 def leaves(group):
@@ -37,6 +39,16 @@ def count(group):
     return {"passed": len(names["PASS"]), "failed": len(names["FAIL"] + names["ERROR"]),
             "skipped": len(names["SKIP"]), "failures": names["FAIL"] + names["ERROR"],
             "skips": names["SKIP"]}
+
+
+def suites_of(kunit):
+    """{suite: counts} of kunit.json."""
+    suites = {group["name"]: count(group) for group in kunit.get("sub_groups", [])}
+    for case in kunit.get("test_cases", []):
+        # A suite that crashed before its first test has no group of its own.
+        suites[case["name"]] = {"passed": 0, "failed": 1, "skipped": 0,
+                                "failures": [case["status"]], "skips": []}
+    return suites
 
 
 def expectations(text, most=3):
@@ -72,87 +84,139 @@ def explained_races():
     return {glob.strip(): reason.strip() for glob, reason in pairs}
 
 
+class Run:
+    """What a run left, in the words of CHECKS."""
+
+    def __init__(self, run, guest, lines, kunit):
+        self.run, self.guest, self.lines = run, guest, lines
+        self.text = [splat.plain(line) for line in lines]
+        self.last = "the last line was: " + next((l for l in reversed(self.text) if l.strip()), "")
+        self.complaints = splat.splats(lines)
+        self.started = any(line.strip() == "KTAP version 1" for line in self.text)
+        self.finished = bool(self.said("reboot: (Restarting system|machine restart)"))
+        self.cpus = self.number(r"Brought up \d+ nodes?, (\d+) CPUs?")
+        self.armed = self.number(r"panic_on_taint: bitmask=0x([0-9a-f]+)", 16)
+        self.plan = self.number(r"^1\.\.(\d+)$")
+        self.kunit, self.suites = kunit, suites_of(kunit or {})
+        self.counted, self.broken = ktap.read(lines)
+
+    def said(self, pattern):
+        return next((m for m in (re.search(pattern, line) for line in self.text) if m), None)
+
+    def number(self, pattern, base=10):
+        match = self.said(pattern)
+        return int(match[1], base) if match else None
+
+    def names(self, field):
+        return [f"{suite}.{name}" for suite, counts in self.suites.items() for name in counts[field]]
+
+    def complaint(self, before_the_tests):
+        """A panic before the tests is no finding of theirs."""
+        if not self.complaints:
+            return None
+        number, kind, what = self.complaints[0]
+        if before_the_tests != (kind == "panic" and not self.started):
+            return None
+        more = f", {len(self.complaints) - 1} more" if len(self.complaints) > 1 else ""
+        return f"{what} (console.log line {number}, {kind}{more})"
+
+    def taint_unknown(self):
+        return self.run["panic_on_taint"] and (not self.armed or self.armed & TAINT_TEST)
+
+    def silent(self):
+        return next((p for p in self.run.get("expected_lines", []) if not self.said(p)), None)
+
+    def missing(self):
+        return [name for name in self.run["expected_suites"] if name not in self.suites]
+
+    def strangers(self):
+        return [name for name in self.suites if name not in self.run["expected_suites"]]
+
+    def empty(self):
+        return [name for name, counts in self.suites.items() if not counts["passed"]]
+
+    def errors(self):
+        """Of a report without a suite kunit.py says that nothing ran, which may be right."""
+        return self.suites and self.kunit.get("misc", {}).get("errors", 0)
+
+    def totals(self):
+        return {key: sum(suite[key] for suite in self.suites.values()) for key in COUNTS}
+
+    def bad(self, field, word):
+        names = self.names(field)
+        return names and f"{len(names)} {word}, first: {names[0]}"
+
+
+def words(counts):
+    return ", ".join(f"{counts[key]} {key}" for key in COUNTS)
+
+
+# (class of the exit code, what is wrong or nothing), in the order in which one explains the
+# next: the first that says something is the verdict. None may pass by being absent, and
+# kunit.py's status is not among them: it is 0 for many a log that is no pass.
+CHECKS = [
+    ("boot", lambda r: r.guest["end"] == "nothing"
+     and f"the guest printed nothing for {r.guest['silence_allowed']:g} s"),
+    ("boot", lambda r: r.guest["end"] == "exit" and not any(r.text)
+     and f"QEMU ended with status {r.guest['status']} and no output"),
+    ("boot", lambda r: r.complaint(before_the_tests=True)),
+    ("splat", lambda r: r.complaint(before_the_tests=False)),
+    ("timeout", lambda r: r.guest["end"] == "silent"
+     and f"nothing new for {r.guest['silence_allowed']:g} s; {r.last}"),
+    ("timeout", lambda r: r.guest["end"] == "flood"
+     and f"the guest prints without an end; {r.last}"),
+    ("boot", lambda r: r.guest["status"] != 0
+     and f"QEMU ended with status {r.guest['status']}; {r.last}"),
+    ("boot", lambda r: not r.started and f"the guest ended before its tests began; {r.last}"),
+    ("boot", lambda r: r.cpus != r.run["cpus"]
+     and f"{r.cpus} CPUs came up in the guest, not {r.run['cpus']}"),
+    ("boot", lambda r: r.taint_unknown()
+     and "the kernel did not take panic_on_taint=, so its taint is unknown"),
+    ("boot", lambda r: not r.finished and f"the guest ended before its tests were done; {r.last}"),
+    ("boot", lambda r: r.silent() and f"the console has no line '{r.silent()}': "
+     f"see configs/{r.run['config']}.expect"),
+    ("test", lambda r: r.broken and f"no whole report: {r.broken}"),
+    ("test", lambda r: r.kunit is None and "kunit.py parse wrote no result"),
+    ("test", lambda r: r.run["expected_suites"] and not r.suites and "no suite ran"),
+    ("test", lambda r: r.missing() and "did not run: " + ", ".join(r.missing())),
+    ("test", lambda r: r.strangers()
+     and "ran, but is not in the tree's sources: " + ", ".join(r.strangers())),
+    ("test", lambda r: r.plan != len(r.run["expected_suites"])
+     and f"the kernel planned {r.plan} suites, not {len(r.run['expected_suites'])}"),
+    ("test", lambda r: r.bad("failures", "failed")),
+    ("test", lambda r: r.bad("skips", "skipped")),
+    ("test", lambda r: r.empty() and "has no test: " + ", ".join(r.empty())),
+    ("test", lambda r: r.errors() and f"kunit.py met {r.errors()} errors in the report, see kunit.txt"),
+    ("test", lambda r: r.counted != r.totals()
+     and f"the console has {words(r.counted)}, and kunit.py says {words(r.totals())}"),
+]
+
+
+def details(run, verdict):
+    """Lines to show of what is wrong."""
+    if run.complaints:
+        return splat.excerpt(run.lines, run.complaints[0][0])
+    if verdict != "test" or run.broken:
+        return []
+    for field, word in (("failures", "failed"), ("skips", "skipped")):
+        names = run.names(field)
+        if names:
+            return [f"{word}: {name}" for name in names[:20]] + expectations(run.text)
+    return []
+
+
 def judge(run, guest, lines, kunit):
-    """(class, text, details) for a run. Details are lines to show."""
-    suites = {}
-    for group in (kunit or {}).get("sub_groups", []):
-        suites[group["name"]] = count(group)
-    for case in (kunit or {}).get("test_cases", []):
-        # A suite that crashed before its first test has no group of its own.
-        suites[case["name"]] = {"passed": 0, "failed": 1, "skipped": 0,
-                                "failures": [case["status"]], "skips": []}
+    """(class, text, details, {suite: counts}) for a run. Details are lines to show."""
     if run.get("config") == "kcsan":
         lines, foreign, known = splat.judge_races(lines, own_functions(run["tree"]), explained_races())
         run["races"] = {"outside": sorted(set(foreign)), "explained": sorted(set(known))}
-    complaints = splat.splats(lines)
-    text = [splat.plain(line) for line in lines]
-    started = any(line.strip() == "KTAP version 1" for line in text)
-    plan = next((int(m[1]) for m in (re.match(r"1\.\.(\d+)$", l) for l in text) if m), None)
-    finished = any("reboot: Restarting system" in line or "reboot: machine restart" in line
-                   for line in text)
-    cpus = next((int(m[1]) for m in (re.search(r"Brought up \d+ nodes?, (\d+) CPUs?", l)
-                                     for l in text) if m), None)
-    armed = next((int(m[1], 16) for m in (re.search(r"panic_on_taint: bitmask=0x([0-9a-f]+)", l)
-                                          for l in text) if m), None)
-
-    def outcome():
-        last = next((line for line in reversed(text) if line.strip()), "")
-        if guest["end"] == "nothing":
-            return "boot", f"the guest printed nothing for {guest['silence_allowed']:g} s", []
-        if guest["end"] == "exit" and not any(text):
-            return "boot", f"QEMU ended with status {guest['status']} and no output", []
-        if complaints:
-            number, kind, what = complaints[0]
-            if kind != "panic" or started:
-                return ("splat", f"{what} (console.log line {number}, {kind}"
-                        + (f", {len(complaints) - 1} more" if len(complaints) > 1 else "") + ")",
-                        splat.excerpt(lines, number))
-            return "boot", f"{what} (console.log line {number})", splat.excerpt(lines, number)
-        if guest["end"] == "silent":
-            return "timeout", f"nothing new for {guest['silence_allowed']:g} s; the last line was: {last}", []
-        if guest["end"] == "flood":
-            return "timeout", f"the guest prints without an end; the last line was: {last}", []
-        if guest["status"] != 0:
-            return "boot", f"QEMU ended with status {guest['status']}; the last line was: {last}", []
-        if not started:
-            return "boot", f"the guest ended before its tests began; the last line was: {last}", []
-        if cpus != run["cpus"]:
-            return "boot", f"{cpus} CPUs came up in the guest, not {run['cpus']}", []
-        if run["panic_on_taint"] and (armed is None or armed & TAINT_TEST or not armed):
-            return "boot", "the kernel did not take panic_on_taint=, so its taint is unknown", []
-        if not finished:
-            return "boot", f"the guest ended before its tests were done; the last line was: {last}", []
-        silent = [pattern for pattern in run.get("expected_lines", [])
-                  if not any(re.search(pattern, line) for line in text)]
-        if silent:
-            return "boot", f"the console has no line '{silent[0]}': see configs/{run['config']}.expect", []
-        if kunit is None:
-            return "test", "kunit.py parse wrote no result", []
-        return tests()
-
-    def tests():
-        if run["expected_suites"] and not suites:
-            return "test", "no suite ran", []
-        missing = [name for name in run["expected_suites"] if name not in suites]
-        if missing:
-            return "test", "did not run: " + ", ".join(missing), []
-        strangers = [name for name in suites if name not in run["expected_suites"]]
-        if strangers:
-            return "test", "ran, but is not in the tree's sources: " + ", ".join(strangers), []
-        if plan != len(run["expected_suites"]):
-            return "test", f"the kernel planned {plan} suites, not {len(run['expected_suites'])}", []
-        for field, word in (("failures", "failed"), ("skips", "skipped")):
-            names = [f"{suite}.{name}" for suite, counts in suites.items()
-                     for name in counts[field]]
-            if names:
-                return ("test", f"{len(names)} {word}, first: {names[0]}",
-                        [f"{word}: {name}" for name in names[:20]] + expectations(text))
-        empty = [name for name, counts in suites.items() if not counts["passed"]]
-        if empty:
-            return "test", "has no test: " + ", ".join(empty), []
-        return "pass", "", []
-
-    return (*outcome(), suites)
+    left = Run(run, guest, lines, kunit)
+    run["broken"] = left.broken
+    for verdict, check in CHECKS:
+        what = check(left)
+        if what:
+            return verdict, what, details(left, verdict), left.suites
+    return "pass", "", [], left.suites
 
 
 def decode(excerpt, run):
@@ -179,12 +243,11 @@ def main():
     run, guest = load("run.json"), load("guest.json")
     with open(results / "console.log", encoding="utf-8", errors="replace") as log:
         lines = log.readlines()
-    verdict, what, details, suites = judge(run, guest, lines, load("kunit.json"))
-    totals = {key: sum(suite[key] for suite in suites.values())
-              for key in ("passed", "failed", "skipped")}
+    verdict, what, shown, suites = judge(run, guest, lines, load("kunit.json"))
+    totals = {key: sum(suite[key] for suite in suites.values()) for key in COUNTS}
     if verdict == "splat":
-        details = decode(details, run)
-    for line in details:
+        shown = decode(shown, run)
+    for line in shown:
         print(f"    {line}")
     stages = [line.split() for line in (results / "stages").read_text().splitlines()]
     (results / "result.json").write_text(json.dumps({
@@ -194,9 +257,8 @@ def main():
     for sort, titles in run.get("races", {}).items():
         print(f"    KCSAN: {len(titles)} different data races "
               + {"outside": "that do not touch mm/gup.c", "explained": "explained in kunit/kcsan-explained"}[sort])
-    counts = f"{totals['passed']} passed, {totals['failed']} failed, {totals['skipped']} skipped"
     (results / "summary").write_text(
-        f"{what + '; ' if what else ''}{len(suites)} suites, {counts}, {run['accelerator']}, "
+        f"{what + '; ' if what else ''}{len(suites)} suites, {words(totals)}, {run['accelerator']}, "
         f"guest {guest['seconds']:.1f} s\n")
     return exit_codes()[verdict]
 

@@ -78,13 +78,19 @@ class Suites(unittest.TestCase):
 
     def test_normal_slow_and_mixed(self):
         normal, slow = "\tKUNIT_CASE(one),", "\tKUNIT_CASE_SLOW(two),"
-        self.assertEqual(suites.suites(self.tree(self.source(normal))), {"gup_a": False})
-        self.assertEqual(suites.suites(self.tree(self.source(slow))), {"gup_a": True})
-        self.assertEqual(suites.suites(self.tree(self.source(normal + "\n" + slow))), {"gup_a": False})
-        attr = "\tKUNIT_CASE_ATTR(one, {.speed = KUNIT_SPEED_SLOW}),"
-        self.assertEqual(suites.suites(self.tree(self.source(attr))), {"gup_a": True})
-        self.assertEqual(suites.suites(self.tree(self.source(
-            normal, extra="\t.attr = {.speed = KUNIT_SPEED_VERY_SLOW},\n"))), {"gup_a": True})
+        attr = "\tKUNIT_CASE_PARAM_ATTR(one, gen,\n\t\t{.speed = KUNIT_SPEED_SLOW}),"
+        known = "\tKUNIT_CASE_PARAM_ATTR(one, gen, lazy),"
+        lazy = "static const struct kunit_attributes lazy = {\n\t.speed = KUNIT_SPEED_SLOW,\n};\n"
+        whole = "\t.attr = {.speed = KUNIT_SPEED_VERY_SLOW},\n"
+        for source, slow_suite, cases in (
+                (self.source(normal), False, {"one": False}),
+                (self.source(slow), True, {"two": True}),
+                (self.source(normal + "\n" + slow), False, {"one": False, "two": True}),
+                (self.source(attr), True, {"one": True}),
+                (self.source(known), False, {"one": False}),
+                (lazy + self.source(known), True, {"one": True}),
+                (self.source(normal, extra=whole), True, {"one": False})):
+            self.assertEqual(suites.suites(self.tree(source)), {"gup_a": suites.Suite(slow_suite, cases)})
 
     def test_a_suite_in_a_comment_is_none(self):
         tree = self.tree("/*\n" + self.source("\tKUNIT_CASE(one),") + "*/\n")
@@ -92,13 +98,25 @@ class Suites(unittest.TestCase):
             suites.suites(tree)
 
     def test_select(self):
-        found = {"gup_a": False, "gup_b": False, "gup_bench": True}
+        found = {"gup_a": suites.Suite(False, {"test_1": False, "lazy": True}),
+                 "gup_b": suites.Suite(False, {"test_2": False}), "gup_bench": suites.Suite(True, {})}
         self.assertEqual(suites.select(found, None), ["gup_a", "gup_b"])
         self.assertEqual(suites.select(found, "gup_b*"), ["gup_b"])
         self.assertEqual(suites.select(found, "gup_a.test_1"), ["gup_a"])
-        with self.assertRaises(common.Failure) as failure:
-            suites.select(found, "gup_bench")
-        self.assertIn("gup_a, gup_b", failure.exception.step)
+        self.assertEqual(suites.select(found, "gup_?.test_*"), ["gup_a", "gup_b"])
+        self.assertEqual(suites.select(found, "gup_*.test_2"), ["gup_b"])
+        for glob, what, step in (("gup_bench", "no suite matches 'gup_bench'", "there are: gup_a, gup_b"),
+                                 ("gup_a.test_2", "no test matches 'gup_a.test_2'", "in gup_a there are: test_1"),
+                                 ("gup_a.lazy", "no test", "test_1"), ("gup_a.test_1.row", "no test", "test_1"),
+                                 ("gup_a.", "no test", "test_1")):
+            with self.assertRaises(common.Failure) as failure:
+                suites.select(found, glob)
+            self.assertIn(what, failure.exception.what)
+            self.assertIn(step, failure.exception.step)
+            self.assertEqual(failure.exception.kind, "usage")
+
+    def test_a_suite_whose_tests_are_elsewhere_may_have_any(self):
+        self.assertEqual(suites.select({"gup_a": suites.Suite(False, None)}, "gup_a.one"), ["gup_a"])
 
 
 class Placing(unittest.TestCase):
