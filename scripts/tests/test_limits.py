@@ -130,7 +130,7 @@ class Progress(unittest.TestCase):
                                        *["gup_bench: layout order0 1\n"] * 2), [True] * 6)
 
     def test_half_a_line(self):
-        self.assertEqual(self.restarts("on", "e\n", "tw", "o\n"), [False, True, False, True])
+        self.assertEqual(self.restarts("on", "e\n", "tw", "e\n"), [False, True, False, True])
 
     def test_the_other_file(self):
         self.assertEqual(self.restarts(lambda: self.also.write_text("x"), lambda: None,
