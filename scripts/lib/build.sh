@@ -1,9 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# From a prepared tree (TREE, HEAD, LOCAL) to $OUT/arch/x86/boot/bzImage.
+# From a prepared tree (TREE, HEAD, LOCAL) to IMAGE, the kernel in $OUT.
 
 CONFIGS=$ROOT/configs
+
+# choose_arch NAME: set what lib/arch says of it.
+choose_arch() {
+	local row
+	row=$(arch_table | awk -v name="$1" '$1 == name')
+	[ -n "$row" ] || die usage "no architecture '$1'" "there are: $(arch_names)"
+	# shellcheck disable=SC2034 # for guest.sh
+	read -r ARCH ARCH_MAKE ARCH_IMAGE ARCH_MACHINE GUEST_CPUS GUEST_MEMORY ARCH_PACKAGES _ <<< "$row"
+}
+
+arch_table() { grep -v '^#' "$LIB/arch"; }
+arch_names() { arch_table | cut -d ' ' -f 1 | paste -sd ' '; }
+choose_arch x86_64
+
+# arch_file NAME: that of the architecture, or the one for all.
+arch_file() {
+	local own=$CONFIGS/$ARCH/$1
+	[ -f "$own" ] && echo "$own" || echo "$CONFIGS/$1"
+}
 
 # config_names: each file without a suffix is a configuration, but for cmdline.
 config_names() {
@@ -33,14 +52,19 @@ choose_config() {
 	local fragment path
 	kind_config --config "$1"
 	CONFIG=$1
-	OUT=$WORKSPACE/o/$CONFIG
+	case $ARCH-$CONFIG in
+	x86_64-*) OUT=$WORKSPACE/o/$CONFIG ;;
+	*-reference) OUT=$WORKSPACE/o/$ARCH ;;
+	*) OUT=$WORKSPACE/o/$ARCH-$CONFIG ;;
+	esac
+	IMAGE=$OUT/$ARCH_IMAGE
 	FRAGMENTS=()
 	OVER=$(words "$CONFIGS/$CONFIG.over")
 	OVER=${OVER:-allnoconfig}
 	mapfile -t MAKE_WORDS < <(words "$CONFIGS/$CONFIG.make")
-	mapfile -t TARGETS < <(echo bzImage; words "$CONFIGS/$CONFIG.targets")
+	mapfile -t TARGETS < <(echo "${ARCH_IMAGE##*/}"; words "$CONFIGS/$CONFIG.targets")
 	for fragment in $(words "$CONFIGS/$CONFIG"); do
-		path=$CONFIGS/$fragment
+		path=$(arch_file "$fragment")
 		[ -f "$path" ] ||
 			die config "configs/$CONFIG names $fragment, which does not exist" \
 				"restore it or remove the line"
@@ -56,7 +80,7 @@ config_text() {
 	local fragment
 	cat "$CONFIGS/$1"
 	for fragment in $(words "$CONFIGS/$1"); do
-		cat "$CONFIGS/$fragment"
+		cat "$(arch_file "$fragment")"
 	done
 }
 
@@ -66,7 +90,7 @@ kernel_make() {
 	CCACHE_DIR=$CACHE/ccache CCACHE_BASEDIR=$ROOT CCACHE_NOHASHDIR=1 CCACHE_COMPILERCHECK=content \
 	KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 1970' \
 	KBUILD_BUILD_USER=gup KBUILD_BUILD_HOST=localhost KBUILD_BUILD_VERSION=1 \
-		make -C "$TREE" O="$OUT" ARCH=x86_64 CC="ccache gcc" LOCALVERSION= "${MAKE_WORDS[@]}" "$@"
+		make -C "$TREE" O="$OUT" ARCH="$ARCH_MAKE" CC="ccache gcc" LOCALVERSION= "${MAKE_WORDS[@]}" "$@"
 }
 
 # ------------------------------------------------------------------- configuration
@@ -85,7 +109,7 @@ configure() {
 	before=$(mktemp)
 	temporary "$before"
 	[ ! -f "$OUT/.config" ] || cp -p "$OUT/.config" "$before"
-	if ! (cd "$TREE" && ARCH=x86_64 LOCALVERSION='' \
+	if ! (cd "$TREE" && ARCH=$ARCH_MAKE LOCALVERSION='' \
 		scripts/kconfig/merge_config.sh "${over[@]}" -O "$OUT" "${FRAGMENTS[@]}") > "$log" 2>&1; then
 		tail -n 10 "$log" >&2
 		die config "merge_config.sh failed, see $log" "look at the fragments in configs/"
@@ -102,7 +126,7 @@ configure() {
 config_stamp() {
 	{
 		cat "${FRAGMENTS[@]}" "$LIB/configcheck.py"
-		echo "$OVER"
+		echo "$ARCH_MAKE $OVER"
 		gcc --version
 		tree_git ls-tree -r "$HEAD" | grep -E 'Kconfig|Makefile$|scripts/'
 		tree_git diff "$HEAD" -- '*Kconfig*' '*Makefile' scripts
@@ -116,7 +140,7 @@ build_stamp() {
 	{
 		echo "$HEAD"
 		cat "${FRAGMENTS[@]}" "$LIB/build.sh"
-		echo "$OVER ${MAKE_WORDS[*]} ${TARGETS[*]}"
+		echo "$ARCH_MAKE $OVER ${MAKE_WORDS[*]} ${TARGETS[*]}"
 		gcc --version
 	} | sha256sum
 }
@@ -124,7 +148,6 @@ build_stamp() {
 # build [MAKE-ARGUMENT...]: configure and make, or nothing where the same was built.
 build() {
 	local stamp
-	IMAGE=$OUT/arch/x86/boot/bzImage
 	stamp=$(build_stamp)
 	if [ -z "$LOCAL" ] && [ -f "$IMAGE" ] && [ "$(cat "$OUT/built" 2> /dev/null || true)" = "$stamp" ]; then
 		stage build "unchanged: $IMAGE"

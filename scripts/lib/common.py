@@ -25,6 +25,14 @@ def exit_codes():
     return codes
 
 
+def architectures():
+    """{name: row} of the table of architectures."""
+    fields = ("make", "image", "machine", "cpus", "memory", "packages", "end")
+    lines = (LIB / "arch").read_text().splitlines()
+    rows = [line.split(None, len(fields)) for line in lines if not line.startswith("#")]
+    return {name: dict(zip(fields, values)) for name, *values in rows}
+
+
 class Failure(Exception):
     """Ends a helper: class of the exit-code table, what, and the next step."""
 

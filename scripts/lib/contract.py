@@ -21,6 +21,7 @@ import re
 import sys
 
 from common import ROOT, Failure, main
+from lacks import um_lacks
 
 TABLE = ROOT / "Documentation/tests.md"
 REASONS = ROOT / "kunit/empty-cells"
@@ -166,25 +167,6 @@ def read_reasons():
             raise Failure("usage", f"{REASONS}:{number}: wants 'CLAUSES KINDS: reason'")
         found.append((match[1].split(","), re.split(r"[, ]+", match[2].strip()), match[3]))
     return found
-
-
-def um_lacks(path=ROOT / "kunit/um-lacks"):
-    """(kinds, cells, {test: reason}) that a run on UML cannot have."""
-    kinds, alone, skipped = set(), set(), {}
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        match = re.fullmatch(r"(kinds|cell|skipped) (\S[^:]*): (\S.*)", line)
-        if not match:
-            raise Failure("usage", f"{path}:{number}: wants 'kinds NAMES: reason', 'cell CLAUSE "
-                          "KIND: reason' or 'skipped TEST: reason'")
-        if match[1] == "kinds":
-            kinds.update(match[2].split())
-        elif match[1] == "cell":
-            alone.add(tuple(match[2].split()))
-        else:
-            skipped[match[2]] = match[3]
-    return kinds, alone, skipped
 
 
 def check_um(tests, ran):

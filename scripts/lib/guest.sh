@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# QEMU: which accelerator works, and one boot.
+# QEMU: which accelerator works. And the command of one boot. How many CPUs and how much
+# memory a guest has says choose_arch(), and a verb after it.
 
 QEMU=qemu-system-x86_64
-GUEST_CPUS=2
-GUEST_MEMORY=4G
 GUEST_CPU=max		# "" for QEMU's own choice, which is that of kunit.py
 TCG_THREAD=multi	# or single, which -icount wants
 QEMU_EXTRA=()		# what a verb adds to the command
 QEMU_INITRD=()		# what make_initramfs() adds
 
-# choose_accelerator: set ACCEL to kvm or tcg, and ACCEL_WHY.
+# choose_accelerator: set ACCEL to kvm, tcg or native, and ACCEL_WHY.
 choose_accelerator() {
 	ACCEL=tcg
-	if [ ! -e /dev/kvm ]; then
+	if [ "$ARCH_MACHINE" != QEMU ]; then
+		ACCEL=native ACCEL_WHY="$ARCH_MACHINE is a program: nothing is emulated"
+	elif [ ! -e /dev/kvm ]; then
 		ACCEL_WHY='no /dev/kvm: using TCG'
 	elif [ ! -w /dev/kvm ]; then
 		ACCEL_WHY='no right to open /dev/kvm: using TCG'
@@ -59,14 +60,25 @@ with_usable_kvm() {
 # from_guest EXPRESSION: what lib/guest.py knows of limits.
 from_guest() { PYTHONPATH=$LIB python3 -S -c "from guest import *; print($1)"; }
 
-# qemu_command KERNEL EXTRA-ARGUMENTS: set QEMU_COMMAND.
-qemu_command() {
+# boot_arguments: those of each boot of the configuration.
+boot_arguments() {
+	words "$(arch_file cmdline)"
+	words "$(arch_file "$CONFIG.cmdline")"
+}
+
+# guest_command KERNEL EXTRA-ARGUMENTS: set GUEST_COMMAND.
+guest_command() {
 	local accel=$ACCEL append cpu=()
+	append="$(boot_arguments | paste -sd ' ') $2"
+	if [ "$ARCH_MACHINE" = UML ]; then
+		read -ra append <<< "$append"
+		GUEST_COMMAND=("$1" "mem=$GUEST_MEMORY" "${append[@]}")
+		return
+	fi
 	[ "$ACCEL" = kvm ] || accel=tcg,thread=$TCG_THREAD
 	[ -z "$GUEST_CPU" ] || cpu=(-cpu "$GUEST_CPU")
-	append="$( { words "$CONFIGS/cmdline"; words "$CONFIGS/$CONFIG.cmdline"; } | paste -sd ' ') $2"
 	# shellcheck disable=SC2034 # for scripts/boot
-	QEMU_COMMAND=(
+	GUEST_COMMAND=(
 		"$QEMU" -nodefaults -display none -no-reboot
 		-accel "$accel" "${cpu[@]}" -smp "$GUEST_CPUS" -m "$GUEST_MEMORY"
 		-bios qboot.rom -serial stdio

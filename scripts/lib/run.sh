@@ -8,7 +8,7 @@
 SELECTION=()		# what prepare_tree() was asked for
 TIMEOUT=		# seconds without progress, see guest.py, which knows how many if not set
 KEEP_GOING=		# do not stop the guest at its first warning
-KEPT_KERNELS=10		# how many runs keep their bzImage
+KEPT_KERNELS=10		# how many runs keep their kernel
 INIT_ARGUMENTS=		# boot arguments for an init, see make_initramfs()
 INITRAMFS_FILES=	# what a verb adds to it, in gen_init_cpio's words
 BOOT_ARGUMENTS=		# boot arguments of the verb; of two of the same the last one counts
@@ -43,7 +43,7 @@ new_results() {
 # prune_results: the kernels are large; those of the last runs are enough.
 prune_results() {
 	local old
-	find "$BUILD/results" -mindepth 2 -maxdepth 3 -name bzImage | sort | head -n -"$KEPT_KERNELS" |
+	find "$BUILD/results" -mindepth 2 -maxdepth 3 -name bzImage -o -name linux | sort | head -n -"$KEPT_KERNELS" |
 		while read -r old; do
 			rm -f "$old"
 		done
@@ -55,12 +55,12 @@ save_run() {
 	RUN_TAINT=${KEEP_GOING:+off} RUN_OUT=$OUT RUN_TREE=$TREE RUN_BASE=$BASE RUN_ORIGIN=$ORIGIN \
 	RUN_VERSION=$VERSION RUN_SERIES=$SERIES_HASH RUN_HEAD=$HEAD RUN_CONFIG=$CONFIG \
 	RUN_EXPECT=$(words "$CONFIGS/$CONFIG.expect") \
-	RUN_ACCEL=$ACCEL RUN_ACCEL_WHY=$ACCEL_WHY RUN_CPUS=$GUEST_CPUS python3 -S - > "$RESULTS/run.json" <<-'END'
+	RUN_ARCH=$ARCH RUN_ACCEL=$ACCEL RUN_ACCEL_WHY=$ACCEL_WHY RUN_CPUS=$GUEST_CPUS python3 -S - > "$RESULTS/run.json" <<-'END'
 	import json, os
 	run = {key: os.environ["RUN_" + name] for key, name in {
 	    "base": "BASE", "origin": "ORIGIN", "version": "VERSION", "series": "SERIES",
 	    "selection": "SELECTION", "head": "HEAD", "local_changes": "LOCAL", "config": "CONFIG",
-	    "accelerator": "ACCEL", "accelerator_reason": "ACCEL_WHY", "glob": "GLOB",
+	    "arch": "ARCH", "accelerator": "ACCEL", "accelerator_reason": "ACCEL_WHY", "glob": "GLOB",
 	    "tree": "TREE", "out": "OUT"}.items()}
 	run["expected_lines"] = os.environ["RUN_EXPECT"].splitlines()
 	run["expected_suites"] = os.environ["RUN_SUITES"].split()
@@ -69,9 +69,9 @@ save_run() {
 	print(json.dumps(run, indent=1))
 	END
 	cp "$OUT/.config" "$RESULTS/.config"
-	cp "$IMAGE" "$RESULTS/bzImage"
+	cp "$IMAGE" "$RESULTS/"
 	[ -z "$INIT_ARGUMENTS" ] || cp "${QEMU_INITRD[1]}" "$RESULTS/initramfs.gz"
-	printf '%q ' "${QEMU_COMMAND[@]}" > "$RESULTS/qemu-cmd"
+	printf '%q ' "${GUEST_COMMAND[@]}" > "$RESULTS/qemu-cmd"
 	echo >> "$RESULTS/qemu-cmd"
 	{
 		echo '#!/bin/sh'
@@ -80,12 +80,28 @@ save_run() {
 		echo "# From source: scripts/$VERB$(printf ' %q' "${WORDS[@]}")"
 		# shellcheck disable=SC2016 # for the shell that runs it
 		echo 'cd "$(dirname "$0")" || exit'
-		printf 'exec '
-		local command=("${QEMU_COMMAND[@]/#$IMAGE/bzImage}")
-		printf '%q ' "${command[@]/#${QEMU_INITRD[1]:-none}/initramfs.gz}"
-		echo
+		local command=("${GUEST_COMMAND[@]/#$IMAGE/./${IMAGE##*/}}")
+		printf -v command '%q ' "${command[@]/#${QEMU_INITRD[1]:-none}/initramfs.gz}"
+		if [ "$ARCH_MACHINE" = QEMU ]; then
+			echo "exec $command"
+		else
+			run_uml "$command"
+		fi
 	} > "$RESULTS/reproduce"
 	chmod +x "$RESULTS/reproduce"
+}
+
+# run_uml COMMAND: lines of a shell that run it. Not on the terminal, whose modes it would
+# change; nor in our group, which it leaves; and ~/.uml is to go with it.
+run_uml() {
+	cat <<-END
+		HOME=\$(mktemp -d)
+		export HOME
+		$1 < /dev/null > "\$HOME/console" 2>&1 &
+		trap 'kill -KILL -\$! 2> /dev/null; rm -rf "\$HOME"' EXIT
+		trap exit INT TERM
+		tail -n +1 -s 0.1 -f --pid=\$! "\$HOME/console"
+	END
 }
 
 # make_programs: what configs/NAME.programs says.
@@ -144,10 +160,10 @@ run_guest() {
 		make_initramfs "$CONFIGS/$CONFIG.init"
 	fi
 	arguments+=$INIT_ARGUMENTS${BOOT_ARGUMENTS:+ $BOOT_ARGUMENTS}
-	qemu_command "$IMAGE" "${arguments# }"
+	guest_command "$IMAGE" "${arguments# }"
 	save_run "$1" "$2"
 	stage boot "$GUEST_CPUS CPUs, $GUEST_MEMORY, $ACCEL; suites: ${1:-none}"
-	py guest --results "$RESULTS" ${TIMEOUT:+--silent "$TIMEOUT"} -- "${QEMU_COMMAND[@]}"
+	py guest --results "$RESULTS" ${TIMEOUT:+--silent "$TIMEOUT"} -- "${GUEST_COMMAND[@]}"
 	stage verdict "kunit.py parse, splats, taint"
 	# Its status tells of failed tests, which the verdict reads from the JSON.
 	(cd "$TREE" && python3 tools/testing/kunit/kunit.py parse --json="$RESULTS/kunit.json" \

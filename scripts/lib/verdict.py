@@ -14,7 +14,8 @@ import sys
 
 import ktap
 import splat
-from common import FUNCTION, ROOT, exit_codes
+from common import FUNCTION, ROOT, architectures, exit_codes
+from lacks import um_lacks
 
 TAINT_TEST = 1 << 18
 # Sent as panic_on_taint=; the kernel drops the bits that it does not know, and says what
@@ -93,9 +94,12 @@ class Run:
         self.last = "the last line was: " + next((l for l in reversed(self.text) if l.strip()), "")
         self.complaints = splat.splats(lines)
         self.started = any(line.strip() == "KTAP version 1" for line in self.text)
-        self.finished = bool(self.said("reboot: (Restarting system|machine restart)"))
-        self.cpus = self.number(r"Brought up \d+ nodes?, (\d+) CPUs?")
+        self.arch = architectures()[run.get("arch", "x86_64")]
+        self.finished = bool(self.said(self.arch["end"]))
+        # A kernel that can have no more than one does not say so.
+        self.cpus = self.number(r"Brought up \d+ nodes?, (\d+) CPUs?") or 1
         self.armed = self.number(r"panic_on_taint: bitmask=0x([0-9a-f]+)", 16)
+        self.may_skip = set(um_lacks()[2]) if run.get("arch") == "um" else set()
         self.plan = self.number(r"^1\.\.(\d+)$")
         self.kunit, self.suites = kunit, suites_of(kunit or {})
         self.counted, self.broken = ktap.read(lines)
@@ -108,7 +112,14 @@ class Run:
         return int(match[1], base) if match else None
 
     def names(self, field):
-        return [f"{suite}.{name}" for suite, counts in self.suites.items() for name in counts[field]]
+        names = [f"{suite}.{name}" for suite, counts in self.suites.items() for name in counts[field]]
+        return [name for name in names if field != "skips" or name not in self.may_skip]
+
+    def not_skipped(self):
+        """What kunit/um-lacks says that a run of everything skips, and that ran."""
+        whole = not self.run.get("glob") and not self.run.get("selection")
+        skipped = {f"{suite}.{name}" for suite, counts in self.suites.items() for name in counts["skips"]}
+        return sorted(self.may_skip - skipped) if whole else []
 
     def complaint(self, before_the_tests):
         """A panic before the tests is no finding of theirs."""
@@ -133,7 +144,8 @@ class Run:
         return [name for name in self.suites if name not in self.run["expected_suites"]]
 
     def empty(self):
-        return [name for name, counts in self.suites.items() if not counts["passed"]]
+        return [name for name, counts in self.suites.items() if not counts["passed"]
+                and not {f"{name}.{skip}" for skip in counts["skips"]} & self.may_skip]
 
     def errors(self):
         """Of a report without a suite kunit.py says that nothing ran, which may be right."""
@@ -158,7 +170,7 @@ CHECKS = [
     ("boot", lambda r: r.guest["end"] == "nothing"
      and f"the guest printed nothing for {r.guest['silence_allowed']:g} s"),
     ("boot", lambda r: r.guest["end"] == "exit" and not any(r.text)
-     and f"QEMU ended with status {r.guest['status']} and no output"),
+     and f"{r.arch['machine']} ended with status {r.guest['status']} and no output"),
     ("boot", lambda r: r.complaint(before_the_tests=True)),
     ("splat", lambda r: r.complaint(before_the_tests=False)),
     ("timeout", lambda r: r.guest["end"] == "silent"
@@ -166,7 +178,7 @@ CHECKS = [
     ("timeout", lambda r: r.guest["end"] == "flood"
      and f"the guest prints without an end; {r.last}"),
     ("boot", lambda r: r.guest["status"] != 0
-     and f"QEMU ended with status {r.guest['status']}; {r.last}"),
+     and f"{r.arch['machine']} ended with status {r.guest['status']}; {r.last}"),
     ("boot", lambda r: not r.started and f"the guest ended before its tests began; {r.last}"),
     ("boot", lambda r: r.cpus != r.run["cpus"]
      and f"{r.cpus} CPUs came up in the guest, not {r.run['cpus']}"),
@@ -185,6 +197,8 @@ CHECKS = [
      and f"the kernel planned {r.plan} suites, not {len(r.run['expected_suites'])}"),
     ("test", lambda r: r.bad("failures", "failed")),
     ("test", lambda r: r.bad("skips", "skipped")),
+    ("test", lambda r: r.not_skipped() and "kunit/um-lacks names as skipped what was not: "
+     + ", ".join(r.not_skipped())),
     ("test", lambda r: r.empty() and "has no test: " + ", ".join(r.empty())),
     ("test", lambda r: r.errors() and f"kunit.py met {r.errors()} errors in the report, see kunit.txt"),
     ("test", lambda r: r.counted != r.totals()
@@ -212,6 +226,7 @@ def judge(run, guest, lines, kunit):
         run["races"] = {"outside": sorted(set(foreign)), "explained": sorted(set(known))}
     left = Run(run, guest, lines, kunit)
     run["broken"] = left.broken
+    run["expected_skips"] = sorted(left.may_skip)
     for verdict, check in CHECKS:
         what = check(left)
         if what:

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0
+"""scripts/boot --arch um: a kernel that is a program, here a shell script."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from sandbox import GOOD, LIB, SandboxTest, write_files  # noqa: E402
+
+sys.path.insert(0, str(LIB))
+import common  # noqa: E402
+
+# It leaves the group that it is started in, as the real one does, and a helper behind.
+UML = """\
+#!/bin/sh
+echo "$*" > "$FAKE_CONSOLE.asked"
+mkdir -p ~/.uml/id
+echo "$HOME" > "$FAKE_CONSOLE.home"
+cat "$FAKE_CONSOLE"
+[ "$FAKE_UML" != helper ] || sleep 61 &
+case $FAKE_UML in
+hang) sleep 62 & echo $! > "$FAKE_CONSOLE.pid"; wait ;;
+esac
+exit "${FAKE_STATUS:-0}"
+"""
+HEAD = """\
+Core dump limits :
+[    0.000000] Linux version 7.3.4 (gup@localhost) (gcc) #1
+[    0.000000] panic_on_taint: bitmask=0xbffff nousertaint_mode=disabled
+"""
+TAIL = "[    0.600000] reboot: System halted\n\n"
+
+
+class Uml(SandboxTest):
+    def setUp(self):
+        super().setUp()
+        # The kernel's Makefile has one more target; its options those of um.
+        write_files(self.kernel, {"uml.sh": UML})
+        makefile = self.kernel / "Makefile"
+        makefile.write_text(makefile.read_text() + "linux:\n\ttest $(ARCH) = um\n\tcp uml.sh $(O)/linux\n\tchmod +x $(O)/linux\n")
+        with open(self.kernel / "forced", "a", encoding="utf-8") as forced:
+            forced.writelines(line[len("#CHECK#"):] + "\n"
+                              for path in (self.repo / "configs/um").glob("*.config")
+                              for line in path.read_text().splitlines() if line.startswith("#CHECK#"))
+        shutil.rmtree(self.cache / "linux.git")
+        self.fill_cache()
+        self.console(GOOD, HEAD, TAIL)
+
+    def runs(self, pid):
+        """Does this process run, or soon end?"""
+        state, end = pathlib.Path("/proc", pid, "stat"), time.monotonic() + 20
+        while time.monotonic() < end:
+            try:
+                if state.read_text().split()[2] == "Z":
+                    return False
+            except OSError:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def said(self, name):
+        return (self.top / f"console.{name}").read_text().strip()
+
+    def test_pass(self):
+        (self.bin / "qemu-system-x86_64").unlink()  # nobody asks for it
+        result = self.good("boot", "--arch", "um")
+        self.assertRegex(result.last, r"^PASS: 2 suites, 3 passed, 0 failed, 0 skipped, native, guest ")
+        self.assertRegex(self.said("asked"), r"^mem=\d+G console=tty kunit.enable=1 kunit_shutdown=halt ")
+        self.assertIn("panic_on_taint=fffbffff", self.said("asked"))
+        self.assertTrue((self.repo / "build/o/um/linux").exists())
+        self.assertFalse(pathlib.Path(self.said("home")).exists())
+        again = subprocess.run([self.repo / "build/results/latest/reproduce"], env=self.environment,
+                               capture_output=True, text=True, check=True, timeout=60).stdout
+        self.assertIn("KTAP version 1", again)
+        self.assertFalse(pathlib.Path(self.said("home")).exists())
+        self.assertIn("unchanged: ", self.good("boot", "--arch", "um").output)
+
+    def test_a_helper_does_not_keep_it(self):
+        start = time.monotonic()
+        self.good("boot", "--arch", "um", FAKE_UML="helper")
+        self.assertLess(time.monotonic() - start, 60)
+
+    def test_bad_ends(self):
+        self.bad("boot", "boot", "--arch", "um", names=["UML ended with status 3"], FAKE_STATUS="3")
+        self.console(GOOD, HEAD, "")
+        self.bad("boot", "boot", "--arch", "um", names=["before its tests were done"])
+        self.console(GOOD, HEAD, "[    0.5] Kernel panic - not syncing: no\n" + TAIL)
+        self.bad("splat", "boot", "--arch", "um", names=["Kernel panic"], FAKE_STATUS="134")
+
+    def test_interrupted(self):
+        self.console(GOOD, HEAD, "")
+        pid = self.top / "console.pid"
+        self.interrupt("boot", "--arch", "um", when=lambda: pid.exists() and pid.read_text().strip(), FAKE_UML="hang")
+        self.assertFalse(self.runs(self.said("pid")))
+        self.assertFalse(pathlib.Path(self.said("home")).exists())
+
+    def test_bad_input(self):
+        self.bad("usage", "boot", "--arch", "vax", names=["'vax'", "there are: x86_64 um"])
+        self.bad("usage", "boot", "--arch", "um", "--config", "gcov", names=["--config gcov", "needs QEMU"])
+        self.assertIn("--arch NAME", "\n".join(self.good("boot", "--help").output.splitlines()[:24]))
+
+    def test_the_table(self):
+        table = common.architectures()
+        self.assertEqual(list(table), ["x86_64", "um"])
+        self.assertEqual(table["um"]["end"], "reboot: System halted")
+        self.assertEqual(table["x86_64"]["cpus"], "2")
+
+
+if __name__ == "__main__":
+    unittest.main()
