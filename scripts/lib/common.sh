@@ -12,6 +12,14 @@ export CACHE
 export LC_ALL=C
 export PYTHONDONTWRITEBYTECODE=1
 
+# use_interpreter: python3 may be a shim, like that of pyenv, which takes ten times as long
+# to find the interpreter as that takes to start, and we start it ten times a run.
+use_interpreter() {
+	local magic
+	read -r -n 2 magic < "$(command -v python3)" || return 0
+	[ "$magic" != '#!' ] || PATH=$(python3 -S -c 'import os, sys; print(os.path.dirname(sys.executable))'):$PATH
+}
+
 # ---------------------------------------------------------------- exit codes
 
 exit_table() { grep -v '^#' "$LIB/exit-codes"; }
@@ -112,6 +120,7 @@ verb_start() {
 	# git commands in build/tree are another matter.
 	export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+	! command -v python3 > /dev/null || use_interpreter
 	GUP_SUMMARY=$(mktemp)
 	export GUP_SUMMARY
 	temporary "$GUP_SUMMARY"
