@@ -53,9 +53,11 @@ stage() {
 }
 
 stage_end() {
+	local tenths
 	if [ -n "$STAGES" ] && [ "$STAGE_START" != 0 ]; then
-		awk -v name="$STAGE" -v from="$STAGE_START" -v to="$EPOCHREALTIME" \
-			'BEGIN { printf "%s %.1f\n", name, to - from }' >> "$STAGES"
+		tenths=$(((${EPOCHREALTIME/./} - ${STAGE_START/./}) / 100000))
+		[ "$tenths" -ge 0 ] || tenths=0	# somebody has set the clock
+		printf '%s %d.%d\n' "$STAGE" $((tenths / 10)) $((tenths % 10)) >> "$STAGES"
 	fi
 	STAGE_START=0
 }
@@ -151,8 +153,8 @@ declare -A HELD=()
 lock() {
 	local fd
 	[ -z "${HELD[$1]:-}" ] || return 0
-	mkdir -p "$(dirname "$1")" 2> /dev/null ||
-		die environment "cannot make $(dirname "$1")" "look at its rights and at the disk space"
+	[ -d "${1%/*}" ] || mkdir -p "${1%/*}" 2> /dev/null ||
+		die environment "cannot make ${1%/*}" "look at its rights and at the disk space"
 	exec {fd}> "$1"
 	if ! flock -n "$fd"; then
 		note "another run uses $2: waiting for it"
