@@ -26,8 +26,7 @@ choose_source() {
 		WORKSPACE=$BUILD
 	fi
 	# shellcheck disable=SC2034 # for the verbs
-	VERSION=$(py series version "$STORE" "$BASE")
-	py series base "$STORE" "$BASE"
+	VERSION=$(py series base "$STORE" "$BASE")
 }
 
 # ------------------------------------------------------------------ the state file
