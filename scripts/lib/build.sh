@@ -42,9 +42,10 @@ words() {
 # has_symbol FRAGMENT: a fragment may be for what a patch of the series brings, and says so
 # by "#NEEDS#SYMBOL"; is that patch there?
 has_symbol() {
-	local symbol
-	symbol=$(sed -n 's/^#NEEDS#//p' "$1")
-	[ -z "$symbol" ] || grep -qx "config $symbol" "$TREE/mm/Kconfig"
+	local line
+	while read -r line; do
+		[[ $line != '#NEEDS#'* ]] || grep -qx "config ${line#'#NEEDS#'}" "$TREE/mm/Kconfig" || return
+	done < "$1"
 }
 
 # choose_config NAME: set CONFIG, OUT, OVER, FRAGMENTS, TARGETS and MAKE_WORDS.

@@ -12,6 +12,14 @@ export CACHE
 export LC_ALL=C
 export PYTHONDONTWRITEBYTECODE=1
 
+# use_interpreter: python3 may be a shim, like that of pyenv, which takes ten times as long
+# to find the interpreter as that takes to start, and we start it ten times a run.
+use_interpreter() {
+	local magic
+	read -r -n 2 magic < "$(command -v python3)" || return 0
+	[ "$magic" != '#!' ] || PATH=$(python3 -S -c 'import os, sys; print(os.path.dirname(sys.executable))'):$PATH
+}
+
 # ---------------------------------------------------------------- exit codes
 
 exit_table() { grep -v '^#' "$LIB/exit-codes"; }
@@ -45,9 +53,11 @@ stage() {
 }
 
 stage_end() {
+	local tenths
 	if [ -n "$STAGES" ] && [ "$STAGE_START" != 0 ]; then
-		awk -v name="$STAGE" -v from="$STAGE_START" -v to="$EPOCHREALTIME" \
-			'BEGIN { printf "%s %.1f\n", name, to - from }' >> "$STAGES"
+		tenths=$(((${EPOCHREALTIME/./} - ${STAGE_START/./}) / 100000))
+		[ "$tenths" -ge 0 ] || tenths=0	# somebody has set the clock
+		printf '%s %d.%d\n' "$STAGE" $((tenths / 10)) $((tenths % 10)) >> "$STAGES"
 	fi
 	STAGE_START=0
 }
@@ -112,6 +122,7 @@ verb_start() {
 	# git commands in build/tree are another matter.
 	export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+	! command -v python3 > /dev/null || use_interpreter
 	GUP_SUMMARY=$(mktemp)
 	export GUP_SUMMARY
 	temporary "$GUP_SUMMARY"
@@ -247,8 +258,8 @@ declare -A HELD=()
 lock() {
 	local fd
 	[ -z "${HELD[$1]:-}" ] || return 0
-	mkdir -p "$(dirname "$1")" 2> /dev/null ||
-		die environment "cannot make $(dirname "$1")" "look at its rights and at the disk space"
+	[ -d "${1%/*}" ] || mkdir -p "${1%/*}" 2> /dev/null ||
+		die environment "cannot make ${1%/*}" "look at its rights and at the disk space"
 	exec {fd}> "$1"
 	if ! flock -n "$fd"; then
 		note "another run uses $2: waiting for it"

@@ -7,8 +7,7 @@
   series.py apply REPO BASE          print the commits, one "id file" line each
   series.py refresh REPO BASE HEAD   write patches/ and series from BASE..HEAD
   series.py same REPO BASE HEAD      would refresh change anything?
-  series.py base REPO BASE           compare BASE with patches/base
-  series.py version REPO BASE        its kernel version
+  series.py base REPO BASE           compare BASE with patches/base, print its version
 
 Selecting (hash, apply): --first N takes the first N patches; --on-top adds the
 patches of the sections "seams", "um" and "tests" after them, where they apply.
@@ -383,14 +382,16 @@ def base_record(git, base, head):
 
 
 def check_base(repo, base):
-    """The base must be of the series' version, and its files the recorded ones."""
+    """Its version: it must be the series', and its files the recorded ones."""
     git, series = Git(repo), Series()
-    version = kernel_version(git.text("show", f"{base}:Makefile"))
-    if ".".join(version[:2]) != series.base:
-        raise Failure("tree", f"this kernel is {'.'.join(version)}, the series is made for "
+    numbers = kernel_version(git.text("show", f"{base}:Makefile"))
+    version = ".".join(numbers)
+    if ".".join(numbers[:2]) != series.base:
+        raise Failure("tree", f"this kernel is {version}, the series is made for "
                       f"v{series.base}", f"use a tree of v{series.base} or v{series.base}.x")
     if not BASE_RECORD.exists():
-        return "no patches/base yet: nothing to compare the base with"
+        print("       no patches/base yet: nothing to compare the base with", file=sys.stderr)
+        return version
     recorded, differ = "?", []
     for line in BASE_RECORD.read_text().splitlines():
         if line.startswith("#"):
@@ -401,15 +402,15 @@ def check_base(repo, base):
         elif git.text("rev-parse", "-q", "--verify", f"{base}:{second}", check=False) != first:
             differ.append(second)
     if differ:
-        raise Failure("tree", f"the base {'.'.join(version)} has other contents than the recorded "
+        raise Failure("tree", f"the base {version} has other contents than the recorded "
                       f"{recorded} in: {', '.join(differ)}",
                       "use a tree whose files match, or rebase the series and refresh it")
-    return None
+    return version
 
 
 def run():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("verb", choices=["list", "until", "hash", "apply", "refresh", "same", "base", "version"])
+    parser.add_argument("verb", choices=["list", "until", "hash", "apply", "refresh", "same", "base"])
     parser.add_argument("arguments", nargs="*")
     parser.add_argument("--first", type=int)
     parser.add_argument("--on-top", action="store_true")
@@ -431,12 +432,8 @@ def run():
         refresh(*arguments)
     elif options.verb == "same":
         same(*arguments)
-    elif options.verb == "version":
-        print(".".join(kernel_version(Git(arguments[0]).text("show", f"{arguments[1]}:Makefile"))))
     else:
-        remark = check_base(*arguments)
-        if remark:
-            print(f"       {remark}")
+        print(check_base(*arguments))
     return 0
 
 

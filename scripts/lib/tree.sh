@@ -28,13 +28,18 @@ choose_source() {
 		WORKSPACE=$BUILD
 	fi
 	# shellcheck disable=SC2034 # for the verbs
-	VERSION=$(py series version "$STORE" "$BASE")
-	py series base "$STORE" "$BASE"
+	VERSION=$(py series base "$STORE" "$BASE")
 }
 
 # ------------------------------------------------------------------ the state file
 
-state_get() { sed -n "s/^$1=//p" "$WORKSPACE/state" 2> /dev/null || true; }
+state_get() {
+	local line
+	[ -f "$WORKSPACE/state" ] || return 0
+	while read -r line; do
+		[[ $line != "$1="* ]] || echo "${line#*=}"
+	done < "$WORKSPACE/state"
+}
 
 # state_set KEY=VALUE...: replaces the file as a whole.
 state_set() {

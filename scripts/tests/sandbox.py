@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 """A place where the real scripts can be run against small fakes.
 
-Each Sandbox holds a copy of this repository's scripts and configs, a cache of its
+Each sandbox holds a copy of this repository's scripts and configs, a cache of its
 own, a kernel of a few files, and a folder of fake programs that comes first in PATH.
 The kernel's own merge_config.sh and kunit.py are the real ones, from the cache.
+
+What tests have in common they do not make again: prepare() of a class fills a sandbox
+once for all tests, in whichever of their processes comes first, and each starts with a copy.
 """
 
+import atexit
+import contextlib
+import fcntl
 import io
 import json
 import os
@@ -18,6 +24,7 @@ import tarfile
 import tempfile
 import time
 import unittest
+from unittest import mock
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -25,10 +32,27 @@ LIB = ROOT / "scripts/lib"
 sys.path.insert(0, str(LIB))
 
 import common  # noqa: E402
+import verdict  # noqa: E402
 
 CODES = common.exit_codes()
 REAL_CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache",
                           "gup-series")
+
+# All that the tests make is in here. Forks of this process leave it alone.
+WORK = pathlib.Path(tempfile.mkdtemp(prefix="gup-tests-"))
+atexit.register(shutil.rmtree, WORK, ignore_errors=True)
+
+
+def start_of_a_program():
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-S", "-c", ""], check=True)
+    return time.monotonic() - start
+
+
+# Seconds, for all that could wait for ever: hundreds of times what the slowest script takes
+# on this machine, beside what else it does now. No verdict of a test depends on it: it ends a
+# run that would never end.
+PATIENCE = 300 + 10000 * start_of_a_program()
 
 MAKEFILE = """\
 # SPDX-License-Identifier: GPL-2.0
@@ -74,6 +98,7 @@ KERNEL = {
     "Makefile": MAKEFILE,
     "mm/gup.c": GUP_C,
     "mm/memory.c": "// SPDX-License-Identifier: GPL-2.0\nint memory;\n",
+    "mm/Kconfig": "# SPDX-License-Identifier: GPL-2.0\n",
     "mm/Makefile": "# SPDX-License-Identifier: GPL-2.0\nobj-y += gup.o\n",
     "unknown": "CONFIG_NOTHING\n",
     "forced": "".join(f"{line[len('#CHECK#'):]}\n" for path in sorted((ROOT / "configs").glob("*.config"))
@@ -81,18 +106,21 @@ KERNEL = {
     ".gitignore": "*.o\n",
 }
 
+# A program that does not end by itself; but with the test that has started it.
+HANG = 'tail --pid="$FAKE_TEST" -f /dev/null'
+
 # A qemu that prints $FAKE_CONSOLE, then does what $FAKE_QEMU says.
-FAKE_QEMU = """\
+FAKE_QEMU = f"""\
 #!/bin/sh
 [ -z "$FAKE_QEMU_ERR" ] || echo "$FAKE_QEMU_ERR" >&2
 [ ! -f "$FAKE_CONSOLE" ] || cat "$FAKE_CONSOLE"
 case $FAKE_QEMU in
-hang) exec sleep 60 ;;
-*) exit "${FAKE_STATUS:-0}" ;;
+hang) exec {HANG} ;;
+*) exit "${{FAKE_STATUS:-0}}" ;;
 esac
 """
 # An apt-get that serves $FAKE_DEB; FAKE_APT=down has no network, slow takes its time.
-FAKE_APT = """\
+FAKE_APT = f"""\
 #!/bin/sh
 case " $* " in
 *" indextargets "*) echo "Debian Debian http://invalid.example/debian/" ;;
@@ -100,10 +128,10 @@ case " $* " in
 *" download "*)
 	case $FAKE_APT in
 	down) echo "E: Failed to fetch: Temporary failure resolving 'invalid.example'"; exit 100 ;;
-	slow) exec sleep 60 ;;
+	slow) exec {HANG} ;;
 	esac
 	cp "$FAKE_DEB" . ;;
-*) [ "$FAKE_APT" != down ] || { echo "E: Failed to fetch"; exit 100; } ;;
+*) [ "$FAKE_APT" != down ] || {{ echo "E: Failed to fetch"; exit 100; }} ;;
 esac
 """
 
@@ -174,31 +202,109 @@ class Result:
         self.last = output.strip().splitlines()[-1] if output.strip() else ""
 
 
+def group_state(group):
+    """{process: state} of a process group: S sleeps, Z has ended, R runs or would like to."""
+    found = {}
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, of = path.read_text().rpartition(")")[2].split()[:3]
+        except OSError:  # it has ended
+            continue
+        if int(of) == group:
+            found[path.parent.name] = state
+    return found
+
+
+@contextlib.contextmanager
+def locked(path):
+    with open(path, "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def new_folder():
+    """All have names of the same length, for move()."""
+    return pathlib.Path(tempfile.mkdtemp(dir=WORK, prefix="s-"))
+
+
+def holding(top):
+    """The files below that name it. Not git's index: it has a checksum, and whose path is
+    another one is read anew."""
+    found = subprocess.run(["grep", "-rlF", "--exclude=index", "-e", str(top), str(top)],
+                           capture_output=True, text=True, check=False).stdout.splitlines()
+    return [pathlib.Path(name).relative_to(top) for name in found]
+
+
+def move(files, old, new):
+    """In a copy of old, which knows its own path, these files name the new one."""
+    for path in (new / name for name in files):
+        stat = path.stat()
+        path.write_bytes(path.read_bytes().replace(os.fsencode(old), os.fsencode(new)))
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def not_copied(folder, names):
+    """What no script in a sandbox looks at."""
+    large = {ROOT / "scripts/tests", ROOT / "kunit/mutants"}
+    return [name for name in names if name == "__pycache__" or pathlib.Path(folder, name) in large]
+
+
 class SandboxTest(unittest.TestCase):
-    """setUp makes the sandbox; subclasses choose what is in it."""
+    """Subclasses choose what is in the sandbox of a test: by these two, and by prepare(), which
+    finds what the prepare() of its base classes has made."""
 
     WITH_CACHE = True  # the fake kernel is in the cache already
     WITH_SERIES = True  # three patches: a fix, and two suites
 
     def setUp(self):
-        self.top = pathlib.Path(tempfile.mkdtemp(prefix="gup-test-"))
+        template, files = self.template([c for c in type(self).__mro__ if "prepare" in vars(c)])
+        self.enter(new_folder())
         self.addCleanup(shutil.rmtree, self.top, ignore_errors=True)
+        self.copy(template, files)
+
+    def enter(self, top):
+        """Where things are."""
+        self.top = top
         self.repo, self.cache = self.top / "repo", self.top / "cache/gup-series"
         self.kernel, self.bin = self.top / "kernel", self.top / "bin"
+        self.environment = dict(
+            os.environ, PATH=f"{self.bin}:{os.environ['PATH']}", XDG_CACHE_HOME=str(self.top / "cache"),
+            FAKE_CONSOLE=str(self.top / "console"), FAKE_DEB=str(self.top / "none.deb"),
+            FAKE_TEST=str(os.getpid()),  # a fake that hangs does not outlive it
+            GIT_ALLOW_PROTOCOL="file")  # so kernel.org is never asked
+
+    def template(self, classes):
+        """A folder that the prepare() of these, the last one first, has filled, and the files in
+        it that name it."""
+        kind = f"{classes[0].__module__}.{classes[0].__qualname__}-{self.WITH_CACHE:d}{self.WITH_SERIES:d}"
+        link, listing = WORK / kind, WORK / f"{kind}.files"
+        with locked(WORK / f"{kind}.lock"):
+            if not link.exists():
+                maker = classes[0]()
+                maker.WITH_CACHE, maker.WITH_SERIES = self.WITH_CACHE, self.WITH_SERIES
+                maker.enter(new_folder())
+                if classes[1:]:
+                    maker.copy(*self.template(classes[1:]))
+                maker.prepare()
+                listing.write_text(json.dumps([str(name) for name in holding(maker.top)]))
+                link.symlink_to(maker.top)
+        return link.resolve(), json.loads(listing.read_text())
+
+    def copy(self, template, files):
+        shutil.copytree(template, self.top, symlinks=True, dirs_exist_ok=True)
+        move(files, template, self.top)
+
+    def prepare(self):
         for part in ("scripts", "configs", "kunit"):
-            shutil.copytree(ROOT / part, self.repo / part,
-                            ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / part, self.repo / part, ignore=not_copied)
         write_files(self.kernel, KERNEL)
         real_kernel_tools(self.kernel)
         write_files(self.bin, {"qemu-system-x86_64": FAKE_QEMU, "apt-get": FAKE_APT})
         for program in self.bin.iterdir():
             program.chmod(0o755)
+        (self.bin / "python3").symlink_to(sys.executable)  # not a shim, which is slow
         (self.repo / "patches").mkdir()
         (self.repo / "series").write_text("# BASE v7.3\n# section: fixes\n\n# section: tests\n")
-        self.environment = dict(
-            os.environ, PATH=f"{self.bin}:{os.environ['PATH']}", XDG_CACHE_HOME=str(self.top / "cache"),
-            FAKE_CONSOLE=str(self.top / "console"), FAKE_DEB=str(self.top / "none.deb"),
-            GIT_ALLOW_PROTOCOL="file")  # so kernel.org is never asked
         self.console(GOOD)
         self.cache.mkdir(parents=True)
         boot_id = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -274,7 +380,7 @@ class SandboxTest(unittest.TestCase):
     def script(self, verb, *arguments, **environment):
         process = subprocess.run([str(self.repo / "scripts" / verb), *arguments], text=True,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-                                 stdin=subprocess.DEVNULL, timeout=120,
+                                 stdin=subprocess.DEVNULL, timeout=PATIENCE,
                                  env=dict(self.environment, **environment))
         return Result(process.returncode, process.stdout)
 
@@ -300,26 +406,102 @@ class SandboxTest(unittest.TestCase):
                                    stdin=subprocess.DEVNULL, start_new_session=True,
                                    preexec_fn=not_in_the_background,
                                    env=dict(self.environment, **environment))
-        end = time.monotonic() + 60
-        while not when() and process.poll() is None and time.monotonic() < end:
-            time.sleep(0.02)
-        # A shell that is just starting a program would leave that one running, with
-        # our pipe open.
-        time.sleep(0.5)
+        # A shell that is just starting a program would leave that one running, with our
+        # pipe open: not before all of them wait for something.
+        self.wait(lambda: when() or process.poll() is not None)
+        self.wait(lambda: self.settled(process.pid) or process.poll() is not None)
         self.assertIsNone(process.poll(), "ended before it could be interrupted")
         os.killpg(process.pid, signal.SIGINT)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=PATIENCE)
         result = Result(process.returncode, output)
         self.assertEqual(result.status, CODES["interrupted"], output)
         self.assertTrue(result.last.startswith("FAIL(interrupted): "), output)
         self.assertNotIn("Traceback", output)
         return result
 
+    def wait(self, condition):
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            self.assertLess(time.monotonic(), end, "what the test waits for does not come")
+            time.sleep(0.02)
+
+    @staticmethod
+    def settled(group):
+        """The same processes as a moment ago, and all of them asleep."""
+        before = group_state(group)
+        time.sleep(0.05)
+        return group_state(group) == before and not set(before.values()) - set("SZ")
+
     def result(self):
         return json.loads((self.repo / "build/results/latest/result.json").read_text())
 
     def tree(self):
         return self.repo / "build/tree"
+
+
+def programs_but(*missing):
+    """A folder, shared by all tests, with links to all programs but those whose name begins so."""
+    folder = WORK / "-".join(["programs-but", *missing])
+    with locked(folder.with_suffix(".lock")):
+        if not folder.exists():
+            folder.mkdir()
+            for path in reversed(os.environ["PATH"].split(":")):
+                for program in pathlib.Path(path).glob("*"):
+                    link = folder / program.name
+                    if not program.name.startswith(missing) and not link.is_symlink():
+                        link.symlink_to(program)
+    return folder
+
+
+class BuiltTest(SandboxTest):
+    """Where scripts/boot ran once: the tree is there, and built."""
+
+    def prepare(self):
+        self.good("boot")
+        shutil.rmtree(self.repo / "build/results")
+
+
+class JudgedTest(BuiltTest):
+    """Where a guest has ended. Its verdict is made here, as scripts/boot makes it, but
+    without a shell and a process for each step of the way."""
+
+    def prepare(self):
+        self.good("boot")
+
+    def setUp(self):
+        super().setUp()
+        self.results = self.repo / "build/results/latest"
+
+    def change(self, name, **fields):
+        """Other values in one of the JSON files of the results."""
+        path = self.results / name
+        path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+    def judged(self, kind, names=(), **guest):
+        """This console, of a guest that ended so, must be judged so, with these things named."""
+        console = self.results / "console.log"
+        shutil.copy(self.top / "console", console)
+        self.change("guest.json", **guest)
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            kunit_parse(self.tree(), console, self.results / "kunit.json")
+            with mock.patch.object(sys, "argv", ["verdict.py", str(self.results)]):
+                status = verdict.main()
+        summary = (self.results / "summary").read_text()
+        said = f"{self.result()}\n{output.getvalue()}{summary}"
+        self.assertEqual(status, CODES[kind], said)
+        for name in names:
+            self.assertIn(name, output.getvalue() + summary)
+        return summary
+
+
+def kunit_parse(tree, console, result):
+    """What the kernel's kunit.py parse does, with the modules of this tree."""
+    result.unlink(missing_ok=True)
+    sys.path.insert(0, str(tree / "tools/testing/kunit"))
+    import kunit
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.chdir(tree), contextlib.suppress(SystemExit):
+        kunit.main(["parse", f"--json={result}", str(console)])
 
 
 def fingerprint(directory):

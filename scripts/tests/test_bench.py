@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 import pathlib
+import shutil
 import sys
 import tempfile
 import unittest
@@ -308,10 +309,9 @@ TESTS = {"gup_bench": {"gup_bench_layout": "ok"}}
 
 
 class Verb(SandboxTest):
-    """A series of a benchmark and of a patch that batches."""
+    """A series of a benchmark and of a patch that batches. scripts/bench ran once."""
 
-    def setUp(self):
-        super().setUp()
+    def prepare(self):
         clone = self.top / "author"
         write_files(clone, {"mm/tests/gup_bench_kunit.c": SUITE % {"name": "bench"}})
         self.patch(clone, "bench")
@@ -319,11 +319,13 @@ class Verb(SandboxTest):
             source.write("int batched;\n")
         self.patch(clone, "batch")
         self.write_series("\n# section: batching\nbatch.patch\n")
-        write_files(self.repo, {"kunit/bench-gate": GATE})
+        write_files(self.repo, {"kunit/bench-gate": GATE.replace("order0", "order7")})
         write_files(self.bin, {"qemu-system-x86_64": QEMU, "gnuplot": GNUPLOT})
         (self.bin / "gnuplot").chmod(0o755)
         self.side("base")
         self.side("series", slow_pin=200)
+        self.assertIn(" the first 4 patches\n", self.good("bench", "--runs", "1").output)
+        shutil.rmtree(self.repo / "build/results")
 
     def patch(self, clone, name):
         git(clone, "add", "-f", "-A")
@@ -341,7 +343,6 @@ class Verb(SandboxTest):
         (self.top / f"console.{name}").write_text(HEAD + figures + ktap(tests or TESTS) + TAIL)
 
     def test_twice_and_with_local_changes(self):
-        write_files(self.repo, {"kunit/bench-gate": GATE.replace("order0", "order7")})
         result = self.good("bench")
         self.assertRegex(result.last, r"^PASS: 2 figures, 2 with a limit, 0 wrong \(\d+ s, log: .*-bench\)$")
         found = self.result()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """scripts/mutants against a fake kernel and a fake QEMU: verdicts, what is kept, refresh."""
 
+import contextlib
+import io
 import itertools
 import json
 import pathlib
@@ -8,9 +10,11 @@ import re
 import shutil
 import sys
 import unittest
+from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import GOOD, HEAD, LIB, ROOT, TAIL, SandboxTest, fingerprint, git, ktap, write_files  # noqa: E402
+from sandbox import (CODES, GOOD, HANG, HEAD, LIB, ROOT, TAIL, Result, SandboxTest, fingerprint,  # noqa: E402
+                     git, ktap, kunit_parse, write_files)
 
 sys.path.insert(0, str(LIB))
 import common  # noqa: E402
@@ -36,11 +40,11 @@ for file in "$FAKE_CONSOLES"/*; do
 		exit
 	fi
 	cat "$file"
-	[ "$FAKE_HANG" != "${file##*/}" ] || exec sleep 60
+	[ "$FAKE_HANG" != "${file##*/}" ] || exec @HANG@
 	exit
 done
 cat "$FAKE_CONSOLE"
-"""
+""".replace("@HANG@", HANG)
 SAID = "    # one: EXPECTATION FAILED at mm/tests/x.c:7\n    Expected count == 0, but\n        count == 16\n"
 WARNING = "WARNING: mm/gup.c:7 at gup+0x1/0x2\n"
 ALPHA_FAILS = {**GOOD, "gup_alpha": {"one": "not ok", "two": "ok"}}
@@ -52,12 +56,16 @@ def failing(suites=None, said=SAID):
 
 
 class MutantsTest(SandboxTest):
-    def setUp(self):
-        super().setUp()
-        shutil.rmtree(self.repo / "kunit/mutants", ignore_errors=True)
+    def prepare(self):
         (self.repo / "kunit/mutants").mkdir()
         (self.top / "consoles").mkdir()
         write_files(self.bin, {"qemu-system-x86_64": QEMU})
+        self.good("boot", "--only", "3")  # builds in the tree that mutants are put into
+        shutil.rmtree(self.repo / "build/results")
+        self.boots()
+
+    def enter(self, top):
+        super().enter(top)
         self.environment.update(FAKE_CONSOLES=str(self.top / "consoles"), FAKE_BOOTS=str(self.top / "boots"))
 
     def mutant(self, name, symbol, *killed_by, before="int memory;", **fields):
@@ -99,11 +107,14 @@ class MutantsTest(SandboxTest):
     def verdicts(self):
         return {mutant["name"]: mutant["verdict"] for mutant in self.outcome()["mutants"]}
 
+    def snapshot(self):
+        return {path.name: path.read_bytes() for path in (self.repo / "kunit/mutants").iterdir()}
+
     def clean(self):
         self.assertEqual(git(self.repo / "build/prefix/tree", "status", "--porcelain"), "")
 
 
-class Verdicts(MutantsTest):
+class Runs(MutantsTest):
     def test_killed(self):
         self.killed()
         result = self.good("mutants")
@@ -121,6 +132,107 @@ class Verdicts(MutantsTest):
         self.assertIn("\n0 passed, 1 failed\n", result.output)
         self.clean()
 
+    def test_a_hang_is_a_crash(self):
+        self.symbol("hangs", HEAD + ktap({"gup_alpha": {"two": "ok"}}))
+        self.mutant("hangs", "hangs")
+        self.bad("test", "mutants", "--timeout", "6", names=["crash only", "did not end (silent)"], FAKE_HANG="bug_hangs")
+
+    def test_does_not_build(self):
+        self.mutant("broken", "if")
+        self.killed("fine")
+        result = self.bad("build", "mutants", "--keep-going", names=["did not build", "error:", "mm/memory.c"])
+        self.assertEqual(self.verdicts(), {"broken": "did not build", "fine": "killed"})
+        self.assertIn("1 killed, 1 did not build", result.last)
+
+    def test_stops_at_the_first_one_that_is_not_killed(self):
+        self.survivor("a")
+        self.killed("b")
+        result = self.bad("test", "mutants", names=["1 survived, 1 not run"])
+        self.assertNotIn("killed  ", result.output)
+        self.assertEqual(self.outcome()["not_run"], ["b"])
+
+    def test_nothing_else_is_touched(self):
+        self.good("tree", "apply")
+        (self.tree() / "mm/memory.c").write_text("int mine;\n")
+        before = fingerprint(self.tree()), (self.repo / "build/state").read_text()
+        self.killed()
+        self.good("mutants")
+        self.assertEqual((fingerprint(self.tree()), (self.repo / "build/state").read_text()), before)
+
+    def test_refresh_changes_nothing_the_second_time(self):
+        self.killed()
+        self.good("mutants", "--refresh")
+        before = self.snapshot()
+        result = self.good("mutants", "--refresh")
+        self.assertIn("nothing to change", result.output)
+        self.assertEqual(self.snapshot(), before)
+        self.assertNotIn(b"\nindex ", before["killed.patch"])
+        self.assertIn(b"This is why it is a bug.", before["killed.patch"])
+
+
+class InsideTest(MutantsTest):
+    """scripts/mutants by its helpers alone, in the order in which it calls them: nothing is
+    built or started, and the symbol in mm/memory.c decides what a guest would have printed."""
+
+    def script(self, verb, *options):
+        with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(said), \
+                mock.patch.multiple(mutants, MUTANTS=self.repo / "kunit/mutants", KEPT=self.cache / "mutants",
+                                    boot=self.guest):
+            try:
+                status, summary = self.run_all(*options)
+            except common.Failure as failure:
+                print(failure.step)
+                status, summary = CODES[failure.kind], failure.what
+        verdict = f"FAIL({[kind for kind in CODES if CODES[kind] == status][0]})" if status else "PASS"
+        return Result(status, f"{said.getvalue()}{verdict}: {summary}")
+
+    def run_all(self, *options):
+        tree = self.repo / "build/prefix/tree"
+        if options[:1] in (("--list",), ("--refresh",)):
+            more = options[1:] if options[0] == "--list" else (tree, git(tree, "rev-parse", "HEAD"))
+            return self.helper(options[0][2:], *more), ""
+        number = len(list((self.repo / "build").glob("results/*")))
+        results = self.repo / f"build/results/{number}-mutants"
+        results.mkdir(parents=True)
+        guest = ("--tree", tree, "--limit", 60, "--", "qemu")
+        with contextlib.redirect_stdout(io.StringIO()) as names:
+            self.helper("select", results, "key", *(o for o in options if o != "--keep-going"))
+        self.helper("base", results, *guest)
+        for name in names.getvalue().split():
+            status = (self.helper("apply", results, name, tree)
+                      or self.helper("try", results, name, *guest))
+            git(tree, "reset", "-q", "--hard")
+            if status and "--keep-going" not in options:
+                break
+        return self.helper("summary", results), (results / "summary").read_text()
+
+    @staticmethod
+    def helper(*words):
+        with mock.patch.object(sys, "argv", ["mutants.py", *map(str, words)]):
+            return mutants.run()
+
+    def guest(self, options, directory, glob):
+        """In place of mutants.boot(), and of QEMU above."""
+        directory.mkdir(parents=True)
+        with open(self.top / "boots", "a", encoding="utf-8") as boots:
+            boots.write(mutants.kernel_glob(glob) + "\n")
+        symbol = re.search(r"bug_\w+|$", (pathlib.Path(options.tree) / "mm/memory.c").read_text())[0]
+        found = self.top / "consoles" / symbol if symbol else self.top / "console"
+        console = directory / "console.log"
+        if found.is_dir():
+            first, *more = sorted(found.iterdir())
+            shutil.copy(first, console)
+            if more:
+                first.unlink()
+        else:
+            shutil.copy(found if found.exists() else self.top / "console", console)
+        result = directory / "kunit.json"
+        kunit_parse(pathlib.Path(options.tree), console, result)
+        return (console.read_text().splitlines(True), {"end": "exit", "status": 0, "seconds": 0},
+                json.loads(result.read_text()) if result.exists() else None)
+
+
+class Verdicts(InsideTest):
     def test_a_warning_alone_is_a_crash(self):
         self.symbol("warns", HEAD + ktap(GOOD, WARNING) + TAIL)
         self.mutant("warns", "warns")
@@ -130,11 +242,6 @@ class Verdicts(MutantsTest):
         self.symbol("faults", failing(said="    # one: try faulted: last line seen mm/tests/x.c:7\n"))
         self.mutant("faults", "faults")
         self.bad("test", "mutants", names=["crash only", "gup_alpha.one"])
-
-    def test_a_hang_is_a_crash(self):
-        self.symbol("hangs", HEAD + ktap({"gup_alpha": {"two": "ok"}}))
-        self.mutant("hangs", "hangs")
-        self.bad("test", "mutants", "--timeout", "2", names=["crash only", "did not end (silent)"], FAKE_HANG="bug_hangs")
 
     def test_a_failure_before_a_crash_counts(self):
         self.symbol("both", failing().replace(TAIL, WARNING + "Kernel panic - not syncing: x\n"))
@@ -184,24 +291,10 @@ class Verdicts(MutantsTest):
         self.bad("test", "mutants", names=["1 killed, 1 survived", "passed: gup_alpha.one.small\n"])
         self.assertEqual(self.boots(), ["gup_alpha.one"] * 2)
 
-    def test_does_not_build(self):
-        self.mutant("broken", "if")
-        self.killed("fine")
-        result = self.bad("build", "mutants", "--keep-going", names=["did not build", "error:", "mm/memory.c"])
-        self.assertEqual(self.verdicts(), {"broken": "did not build", "fine": "killed"})
-        self.assertIn("1 killed, 1 did not build", result.last)
-
     def test_does_not_apply(self):
         self.mutant("stale", "stale", before="int something_else;")
         self.bad("apply", "mutants", names=["does not apply", "mm/memory.c"])
         self.assertEqual(self.boots(), ["gup_alpha.one"])
-
-    def test_stops_at_the_first_one_that_is_not_killed(self):
-        self.survivor("a")
-        self.killed("b")
-        result = self.bad("test", "mutants", names=["1 survived, 1 not run"])
-        self.assertNotIn("killed  ", result.output)
-        self.assertEqual(self.outcome()["not_run"], ["b"])
 
     def test_no_such_suite_and_no_such_test(self):
         self.mutant("suite", "x", "gup_gamma.one")
@@ -238,14 +331,6 @@ class Verdicts(MutantsTest):
         self.bad("test", "mutants", names=["1 killed, 1 survived"])
         self.assertEqual(self.outcome()["mutants"][1]["runs"], ["passes", "fails", "passes", "passes"])
 
-    def test_nothing_else_is_touched(self):
-        self.good("tree", "apply")
-        (self.tree() / "mm/memory.c").write_text("int mine;\n")
-        before = fingerprint(self.tree()), (self.repo / "build/state").read_text()
-        self.killed()
-        self.good("mutants")
-        self.assertEqual((fingerprint(self.tree()), (self.repo / "build/state").read_text()), before)
-
 
 class BadInput(MutantsTest):
     def test_options(self):
@@ -259,6 +344,17 @@ class BadInput(MutantsTest):
             self.bad("usage", "mutants", "--part", part, names=[part])
         self.assertIn("Usage: scripts/mutants", self.good("mutants", "--help").output)
 
+    def test_list_needs_no_kernel(self):
+        self.killed("b")
+        self.survivor("a")
+        shutil.rmtree(self.repo / "build")
+        output = self.good("mutants", "--list").output
+        self.assertLess(output.index("The bug of a"), output.index("The bug of b"))
+        self.assertIn("gup_alpha.one", output)
+        self.assertFalse((self.repo / "build").exists())
+
+
+class BadFiles(InsideTest):
     def test_headers(self):
         for wrong, complaint in (({"Subject": ""}, "Subject:"), ({"Killed_of": "x.y"}, "Killed-of"),
                                  ({"Runs": "3/2"}, "Runs:"), ({"Runs": "many"}, "Runs:")):
@@ -271,14 +367,6 @@ class BadInput(MutantsTest):
         path.unlink()
         self.bad("check", "mutants", "--list", names=["holds no mutant"])
 
-    def test_list_needs_no_kernel(self):
-        self.killed("b")
-        self.survivor("a")
-        output = self.good("mutants", "--list").output
-        self.assertLess(output.index("The bug of a"), output.index("The bug of b"))
-        self.assertIn("gup_alpha.one", output)
-        self.assertFalse((self.repo / "build").exists())
-
     def test_another_configuration(self):
         self.killed()
         self.mutant("late", "late", Config="debug")
@@ -289,8 +377,7 @@ class BadInput(MutantsTest):
 
 
 class Kept(MutantsTest):
-    def setUp(self):
-        super().setUp()
+    def prepare(self):
         self.killed("a")
         self.killed("b")
         self.good("mutants")
@@ -310,6 +397,24 @@ class Kept(MutantsTest):
         self.assertIn("3 mutants (2 kept): 3 killed", self.good("mutants").last)
         self.assertTrue((self.repo / "build/prefix/o/reference/.config").exists())
 
+    def test_another_series_runs_all(self):
+        patch = self.repo / "patches/beta.patch"
+        patch.write_text(patch.read_text().replace("gup_beta", "gup_gamma"))
+        self.assertIn("2 mutants: 2 killed", self.good("mutants").last)
+
+    def test_another_configuration_runs_all(self):
+        with open(self.repo / "configs/mm.config", "a", encoding="utf-8") as fragment:
+            fragment.write("CONFIG_OTHER=y\n")
+        self.assertIn("2 mutants: 2 killed", self.good("mutants").last)
+
+
+class KeptInside(InsideTest):
+    def prepare(self):
+        self.killed("a")
+        self.killed("b")
+        self.good("mutants")
+        self.boots()
+
     def test_again(self):
         self.good("mutants", "--again", "--only", "a")
         self.assertEqual(len(self.boots()), 2)
@@ -321,16 +426,6 @@ class Kept(MutantsTest):
         self.assertIn("1 mutants: 1 killed", result.last)
         self.assertEqual(self.boots(), ["gup_alpha.one"])  # what passes without is known
         self.assertIn("0 mutants: nothing to run", self.good("mutants", "--changed").last)
-
-    def test_another_series_runs_all(self):
-        patch = self.repo / "patches/beta.patch"
-        patch.write_text(patch.read_text().replace("gup_beta", "gup_gamma"))
-        self.assertIn("2 mutants: 2 killed", self.good("mutants").last)
-
-    def test_another_configuration_runs_all(self):
-        with open(self.repo / "configs/mm.config", "a", encoding="utf-8") as fragment:
-            fragment.write("CONFIG_OTHER=y\n")
-        self.assertIn("2 mutants: 2 killed", self.good("mutants").last)
 
     def test_a_survivor_stays_one_and_fails_again(self):
         self.survivor("c")
@@ -392,26 +487,12 @@ class Interrupted(MutantsTest):
         self.assertEqual(edited.read_text(), "mine")
 
 
-class Refresh(MutantsTest):
-    def snapshot(self):
-        return {path.name: path.read_bytes() for path in (self.repo / "kunit/mutants").iterdir()}
-
+class Refresh(InsideTest):
     def drift(self, text):
-        """Another mm/memory.c in the base."""
-        write_files(self.kernel, {"mm/memory.c": text})
-        shutil.rmtree(self.cache / "linux.git")
-        shutil.rmtree(self.repo / "build", ignore_errors=True)
-        self.fill_cache()
-
-    def test_changes_nothing_the_second_time(self):
-        self.killed()
-        self.good("mutants", "--refresh")
-        before = self.snapshot()
-        result = self.good("mutants", "--refresh")
-        self.assertIn("nothing to change", result.output)
-        self.assertEqual(self.snapshot(), before)
-        self.assertNotIn(b"\nindex ", before["killed.patch"])
-        self.assertIn(b"This is why it is a bug.", before["killed.patch"])
+        """Another mm/memory.c in the series."""
+        tree = self.repo / "build/prefix/tree"
+        write_files(tree, {"mm/memory.c": text})
+        git(tree, "commit", "-q", "-a", "-m", "drift")
 
     def test_with_fuzz_which_is_said(self):
         path = self.killed()

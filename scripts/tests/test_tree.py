@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0
 """scripts/tree: apply, refresh, status, other people's trees."""
 
+import contextlib
+import io
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
 import unittest
+from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import GUP_C, KERNEL, SandboxTest, fingerprint, git, write_files  # noqa: E402
+from sandbox import CODES, GUP_C, KERNEL, LIB, Result, SandboxTest, fingerprint, git, write_files  # noqa: E402
+
+sys.path.insert(0, str(LIB))
+import common  # noqa: E402
+import series  # noqa: E402
 
 
 class Apply(SandboxTest):
@@ -27,31 +34,23 @@ class Apply(SandboxTest):
         self.good("tree", "apply")
         self.assertEqual(git(self.tree(), "rev-parse", "HEAD"), head)
 
-    def test_a_failing_patch_is_named_with_file_and_hunk_and_leaves_the_tree(self):
+
+class AppliedTest(SandboxTest):
+    """Where scripts/tree apply ran once."""
+
+    def prepare(self):
         self.good("tree", "apply")
+
+
+class Again(AppliedTest):
+    def test_a_failing_patch_is_named_with_file_and_hunk_and_leaves_the_tree(self):
         before = fingerprint(self.tree() / "mm"), git(self.tree(), "rev-parse", "HEAD")
         patch = self.repo / "patches/fix.patch"
         patch.write_text(patch.read_text().replace("-\tif (nr_pages < 0)", "-\tif (nr_pages == 7)"))
         self.bad("apply", "tree", "apply", names=["patches/fix.patch", "mm/gup.c", "hunk 1 of 1"])
         self.assertEqual(before, (fingerprint(self.tree() / "mm"), git(self.tree(), "rev-parse", "HEAD")))
 
-    def test_a_patch_with_wrong_context_is_not_applied_with_fuzz(self):
-        patch = self.repo / "patches/fix.patch"
-        text = patch.read_text()
-        self.assertIn("\n int gup(int nr_pages)", text)
-        patch.write_text(text.replace("\n int gup(int nr_pages)", "\n int gup(long nr_pages)"))
-        self.bad("apply", "tree", "apply", names=["patches/fix.patch", "mm/gup.c"])
-
-    def test_an_entry_without_file(self):
-        (self.repo / "patches/alpha.patch").unlink()
-        self.bad("apply", "tree", "apply", names=["series line 6", "patches/alpha.patch"])
-
-    def test_a_file_that_is_no_mail(self):
-        (self.repo / "patches/alpha.patch").write_text("hello\n")
-        self.bad("apply", "tree", "apply", names=["patches/alpha.patch"])
-
     def test_switching_keeps_the_time_of_unchanged_files(self):
-        self.good("tree", "apply")
         before = (self.tree() / "mm/memory.c").stat().st_mtime_ns
         changed = (self.tree() / "mm/gup.c").stat().st_mtime_ns
         (self.repo / "series").write_text("# BASE v7.3\n# section: tests\nalpha.patch\n")
@@ -61,16 +60,19 @@ class Apply(SandboxTest):
         self.assertEqual((self.tree() / "mm/gup.c").read_text(), GUP_C)
 
     def test_a_new_file_of_the_user_is_seen(self):
-        self.good("tree", "apply")
         (self.tree() / "mm/new.c").write_text("int new;\n")
         self.assertIn("mm/new.c", self.good("tree", "status").output)
 
+    def test_a_shim_of_python3_is_asked_once(self):
+        shim = self.bin / "python3"
+        shim.unlink()
+        shim.write_text(f'#!/bin/sh\necho "$@" >> {self.top}/asked\nexec {sys.executable} "$@"\n')
+        shim.chmod(0o755)
+        self.good("tree", "status")
+        self.assertEqual(len((self.top / "asked").read_text().splitlines()), 1)
 
-class LocalChanges(SandboxTest):
-    def setUp(self):
-        super().setUp()
-        self.good("tree", "apply")
 
+class LocalChanges(AppliedTest):
     def change_series(self):
         (self.repo / "series").write_text("# BASE v7.3\n# section: fixes\nfix.patch\n")
 
@@ -136,14 +138,15 @@ class LocalChanges(SandboxTest):
         self.assertIn("int precious;", git(tree, "show", f"{kept[1]}:mm/gup.c"))
 
 
-class Refresh(SandboxTest):
-    def setUp(self):
-        super().setUp()
+class RefreshedTest(AppliedTest):
+    def prepare(self):
         self.good("tree", "refresh")  # in our own form once
 
     def snapshot(self):
         return {p.name: p.read_bytes() for p in [*(self.repo / "patches").iterdir(), self.repo / "series"]}
 
+
+class Refresh(RefreshedTest):
     def test_apply_then_refresh_changes_no_byte(self):
         before = self.snapshot()
         shutil.rmtree(self.repo / "build")
@@ -163,32 +166,6 @@ class Refresh(SandboxTest):
         self.good("tree", "refresh", HOME=str(config.parent))
         self.assertEqual(self.snapshot(), before)
 
-    def test_a_new_commit_goes_behind_its_predecessor_in_the_same_section(self):
-        git(self.tree(), "checkout", "-q", "HEAD~2")
-        write_files(self.tree(), {"mm/memory.c": "// SPDX-License-Identifier: GPL-2.0\nint more;\n"})
-        git(self.tree(), "commit", "-q", "-a", "-m", "mm/memory: Count More!\n\nWhy.\n")
-        git(self.tree(), "cherry-pick", "gup~1", "gup")
-        git(self.tree(), "checkout", "-q", "-B", "gup")
-        self.good("tree", "refresh")
-        self.assertEqual((self.repo / "series").read_text(), (
-            "# BASE v7.3\n# section: fixes\nfix.patch\nmm-memory-count-more.patch\n\n"
-            "# section: tests\nalpha.patch\nbeta.patch\n"))
-        self.assertIn("mm/memory.c", (self.repo / "patches/base").read_text())
-        self.good("tree", "apply")
-
-    def test_a_removed_commit_takes_its_file_along(self):
-        git(self.tree(), "reset", "-q", "--hard", "HEAD~1")
-        self.good("tree", "refresh")
-        self.assertFalse((self.repo / "patches/beta.patch").exists())
-        self.assertNotIn("beta", (self.repo / "series").read_text())
-
-    def test_an_amended_patch_keeps_its_name(self):
-        write_files(self.tree(), {"mm/tests/gup_beta_kunit.c": "// SPDX-License-Identifier: GPL-2.0\n"})
-        git(self.tree(), "commit", "-q", "-a", "--amend", "--no-edit")
-        self.good("tree", "refresh")
-        self.assertNotIn("kunit_suite", (self.repo / "patches/beta.patch").read_text())
-        self.assertEqual(len(list((self.repo / "patches").glob("*.patch"))), 3)
-
     def test_a_message_that_a_mail_cannot_carry_is_refused(self):
         before = self.snapshot()
         git(self.tree(), "commit", "-q", "--amend", "-m", "mm/gup: lose\n\nfirst\n\n---\n\nsecond\n")
@@ -205,6 +182,65 @@ class Refresh(SandboxTest):
         self.assertEqual(git(self.tree(), "log", "-1", "--format=%an|%s"), "Ünal Ö|mm/gup: grüße")
         self.good("tree", "refresh")
         self.assertEqual(self.snapshot(), before)
+
+
+class SeriesTest(RefreshedTest):
+    """apply and refresh of lib/series.py alone, on the sandbox's series and tree."""
+
+    def script(self, verb):
+        base = git(self.cache / "linux.git", "rev-parse", "base")
+        words = [base] if verb == "apply" else [base, git(self.tree(), "rev-parse", "HEAD")]
+        with contextlib.redirect_stdout(io.StringIO()) as said, \
+                mock.patch.multiple(series, ROOT=self.repo, SERIES=self.repo / "series", PATCHES=self.repo / "patches",
+                                    BASE_RECORD=self.repo / "patches/base"), \
+                mock.patch.object(sys, "argv", ["series.py", verb, str(self.tree()), *words]):
+            try:
+                return Result(series.run(), said.getvalue())
+            except common.Failure as failure:
+                return Result(CODES[failure.kind], f"FAIL({failure.kind}): {failure.what}")
+
+
+class Series(SeriesTest):
+    def test_a_patch_with_wrong_context_is_not_applied_with_fuzz(self):
+        patch = self.repo / "patches/fix.patch"
+        text = patch.read_text()
+        self.assertIn("\n int gup(int nr_pages)", text)
+        patch.write_text(text.replace("\n int gup(int nr_pages)", "\n int gup(long nr_pages)"))
+        self.bad("apply", "apply", names=["patches/fix.patch", "mm/gup.c"])
+
+    def test_an_entry_without_file(self):
+        (self.repo / "patches/alpha.patch").unlink()
+        self.bad("apply", "apply", names=["series line 6", "patches/alpha.patch"])
+
+    def test_a_file_that_is_no_mail(self):
+        (self.repo / "patches/alpha.patch").write_text("hello\n")
+        self.bad("apply", "apply", names=["patches/alpha.patch"])
+
+    def test_a_new_commit_goes_behind_its_predecessor_in_the_same_section(self):
+        git(self.tree(), "checkout", "-q", "HEAD~2")
+        write_files(self.tree(), {"mm/memory.c": "// SPDX-License-Identifier: GPL-2.0\nint more;\n"})
+        git(self.tree(), "commit", "-q", "-a", "-m", "mm/memory: Count More!\n\nWhy.\n")
+        git(self.tree(), "cherry-pick", "gup~1", "gup")
+        git(self.tree(), "checkout", "-q", "-B", "gup")
+        self.good("refresh")
+        self.assertEqual((self.repo / "series").read_text(), (
+            "# BASE v7.3\n# section: fixes\nfix.patch\nmm-memory-count-more.patch\n\n"
+            "# section: tests\nalpha.patch\nbeta.patch\n"))
+        self.assertIn("mm/memory.c", (self.repo / "patches/base").read_text())
+        self.good("apply")
+
+    def test_a_removed_commit_takes_its_file_along(self):
+        git(self.tree(), "reset", "-q", "--hard", "HEAD~1")
+        self.good("refresh")
+        self.assertFalse((self.repo / "patches/beta.patch").exists())
+        self.assertNotIn("beta", (self.repo / "series").read_text())
+
+    def test_an_amended_patch_keeps_its_name(self):
+        write_files(self.tree(), {"mm/tests/gup_beta_kunit.c": "// SPDX-License-Identifier: GPL-2.0\n"})
+        git(self.tree(), "commit", "-q", "-a", "--amend", "--no-edit")
+        self.good("refresh")
+        self.assertNotIn("kunit_suite", (self.repo / "patches/beta.patch").read_text())
+        self.assertEqual(len(list((self.repo / "patches").glob("*.patch"))), 3)
 
 
 class EmptySeries(SandboxTest):
