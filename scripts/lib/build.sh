@@ -14,6 +14,8 @@ choose_arch() {
 	read -r ARCH ARCH_MAKE ARCH_IMAGE ARCH_MACHINE GUEST_CPUS GUEST_MEMORY ARCH_PACKAGES _ <<< "$row"
 }
 
+kind_arch() { choose_arch "$2"; }
+
 arch_table() { grep -v '^#' "$LIB/arch"; }
 arch_names() { arch_table | cut -d ' ' -f 1 | paste -sd ' '; }
 choose_arch x86_64

@@ -135,7 +135,7 @@ class Runs(MutantsTest):
     def test_a_hang_is_a_crash(self):
         self.symbol("hangs", HEAD + ktap({"gup_alpha": {"two": "ok"}}))
         self.mutant("hangs", "hangs")
-        self.bad("test", "mutants", "--timeout", "6", names=["crash only", "did not end (silent)"], FAKE_HANG="bug_hangs")
+        self.bad("test", "mutants", "--timeout", "2", names=["crash only", "did not end (silent)"], FAKE_HANG="bug_hangs")
 
     def test_does_not_build(self):
         self.mutant("broken", "if")
