@@ -413,8 +413,13 @@ def check_base(repo, base):
     differ = recorded.differing(lambda path: git.blob(base, path))
     if not differ:
         return None
-    raise Failure("tree", f"the base {version} has other contents than the recorded {recorded.version} in: "
-                  f"{', '.join(differ)}", "use a tree whose files match, or rebase the series and refresh it")
+    what = (f"the base {version} has other contents than the recorded {recorded.version} in: "
+            f"{', '.join(differ)}")
+    # Written by fetch, which found no kernel with the recorded files.
+    nearest = pathlib.Path(repo, "nearest")
+    if nearest.exists() and nearest.read_text().splitlines() == differ:
+        return f"{what}; it is the nearest that fetch found (to look again: rm -r {repo})"
+    raise Failure("tree", what, "use a tree whose files match, or rebase the series and refresh it")
 
 
 def run():
