@@ -83,5 +83,9 @@ class Git:
     def text(self, *arguments, **keywords):
         return self.run(*arguments, **keywords).stdout.decode("utf-8", "replace").strip()
 
+    def blob(self, revision, path):
+        """The id of a file's contents, "" if there is no such file."""
+        return self.text("rev-parse", "-q", "--verify", f"{revision}:{path}", check=False)
+
     def has(self, revision):
         return self.run("cat-file", "-e", revision, check=False).returncode == 0

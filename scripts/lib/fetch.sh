@@ -5,11 +5,6 @@
 # object store (STORE) and a parentless commit of the kernel's tree in it (BASE),
 # whose id depends on that tree alone. ORIGIN says where it was found.
 
-KERNEL=7.3			# what to fetch; the series says what it accepts
-PACKAGE=linux-source-$KERNEL
-SUITE=trixie-backports
-UPSTREAM=https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git
-
 PRISTINE=$CACHE/linux.git
 
 # source_from_cache: fetch into the cache unless it is there, and use that.
@@ -29,111 +24,15 @@ source_from_cache() {
 fetch_kernel() {
 	local new=$PRISTINE.new
 	need fetch
-	need_space "$CACHE" 700 fetch
+	need_space "$CACHE" 1000 fetch
 	rm -rf "$new"
 	temporary "$new"
-	git init -q --bare "$new"
-	stage fetch "kernel $KERNEL into $CACHE"
-	if ! fetch_debian "$new" && ! fetch_upstream "$new"; then
-		need_space "$CACHE" 100 fetch	# the likely reason
-		die fetch "no kernel source: neither Debian's package $PACKAGE nor kernel.org could be had" \
-			"look at the network, or give a tree of your own: --tree DIR"
-	fi
+	stage fetch "the kernel into $CACHE"
+	py fetch "$CACHE"
 	rm -rf "$PRISTINE"
 	mv "$new" "$PRISTINE"
-	# The package is in the repository now.
+	# What was downloaded is in the repository now.
 	rm -rf "$CACHE/download"
-}
-
-# fetch_debian REPOSITORY: from Debian's package, where there is apt.
-fetch_debian() {
-	local package commit
-	if ! command -v apt-get > /dev/null || ! command -v dpkg-deb > /dev/null; then
-		note "no apt here: not trying Debian's package"
-		return 1
-	fi
-	package=$(download_package) || return 1
-	stage import "${package##*/}"
-	commit=$(import_package "$package" "$1") || {
-		# Damaged or cut off: the next run must download it anew.
-		rm -f "$package"
-		need_space "$CACHE" 100 fetch
-		die fetch "${package##*/} could not be imported, see above" \
-			"run the same command again: it downloads the package anew"
-	}
-	git -C "$1" update-ref refs/heads/base "$commit"
-	git -C "$1" symbolic-ref HEAD refs/heads/base
-	echo "Debian package $(basename "$package" .deb)" > "$1/origin"
-}
-
-import_package() {
-	dpkg-deb --fsys-tarfile "$1" |
-		tar -xOf - "./usr/src/$PACKAGE.tar.xz" |
-		xz -dc -T0 |
-		py tar2git "$2" --strip 1
-}
-
-# download_package: print the path of the downloaded package. apt is given
-# lists and folders of its own, so nothing in /etc/apt or /var/lib/apt changes.
-download_package() {
-	local dir=$CACHE/download uri found log
-	found=$(find "$dir" -maxdepth 1 -name "${PACKAGE}_*.deb" 2> /dev/null | head -n 1)
-	if [ -n "$found" ]; then
-		echo "$found"
-		return
-	fi
-	mkdir -p "$dir/lists/partial" "$dir/archives/partial" "$dir/partial"
-	log=$dir/apt.log
-	for uri in $(debian_mirrors); do
-		echo "deb $uri $SUITE main" > "$dir/sources.list"
-		if own_apt "$dir" update > "$log" 2>&1 &&
-			(cd "$dir/partial" && own_apt "$dir" download "$PACKAGE") >> "$log" 2>&1; then
-			mv "$dir/partial/$PACKAGE"_*.deb "$dir/"
-			find "$dir" -maxdepth 1 -name "${PACKAGE}_*.deb"
-			return
-		fi
-	done
-	{
-		echo "       apt could not get $PACKAGE from $SUITE:"
-		grep -E '^(E|W|Err)' "$log" 2> /dev/null | head -n 3 | sed 's/^/         /'
-	} >&2
-	return 1
-}
-
-own_apt() {
-	local dir=$1
-	shift
-	apt-get -q -o Dir::Etc::sourcelist="$dir/sources.list" -o Dir::Etc::sourceparts=/dev/null \
-		-o Dir::State::Lists="$dir/lists" -o Dir::Cache="$dir" \
-		-o APT::Sandbox::User=root -o APT::Update::Error-Mode=any \
-		-o Acquire::Retries=2 -o Acquire::http::Timeout=30 "$@"
-}
-
-# debian_mirrors: the archives that this machine's apt already uses.
-# shellcheck disable=SC2016 # $(ORIGIN) and the like are apt's
-debian_mirrors() {
-	apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' 2> /dev/null |
-		awk '$1 == "Debian" && $2 == "Debian" { print $3 }' | sort -u | grep . ||
-		# No lists yet (a new machine): no origins are known, go by the names.
-		apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2> /dev/null |
-		grep -E '/debian/?$' | sort -u
-}
-
-# fetch_upstream REPOSITORY: the tag alone, from kernel.org.
-fetch_upstream() {
-	local log=$CACHE/clone.log
-	note "trying kernel.org"
-	if ! timeout 900 git -C "$1" fetch -q --depth 1 "$UPSTREAM" "refs/tags/v$KERNEL" 2> "$log"; then
-		{
-			echo "       git could not fetch v$KERNEL from kernel.org:"
-			head -n 2 "$log" | sed 's/^/         /'
-		} >&2
-		return 1
-	fi
-	git -C "$1" update-ref refs/heads/base \
-		"$(py basecommit "$1" FETCH_HEAD)"
-	git -C "$1" symbolic-ref HEAD refs/heads/base
-	echo "kernel.org tag v$KERNEL" > "$1/origin"
 }
 
 # ------------------------------------------------------------- a tree of the user's
@@ -181,7 +80,7 @@ source_from_git() {
 			"use a full or a shallow (--depth) clone"
 	fi
 	user_git "$dir" rev-parse -q --verify 'HEAD^{tree}' > /dev/null ||
-		die tree "--tree $dir has no commit checked out" "check out v$KERNEL there"
+		die tree "--tree $dir has no commit checked out" "check out the version of the series there"
 	STORE=$BUILD/stores/$(store_name "$dir")
 	lock "$STORE.lock" "$STORE"
 	if [ ! -d "$STORE" ]; then

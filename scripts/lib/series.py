@@ -366,46 +366,64 @@ def same(repo, base, head):
 
 # ------------------------------------------------------------- the recorded base
 
+class Recorded:
+    """patches/base: the blobs of the files that the series changes, and of which version."""
+
+    def __init__(self):
+        lines = BASE_RECORD.read_text().splitlines() if BASE_RECORD.exists() else []
+        pairs = [line.split(None, 1) for line in lines if not line.startswith("#")]
+        self.blobs = {path: blob for blob, path in pairs if blob != "version"}
+        self.version = dict(pairs).get("version", f"{Series().base}.x")
+
+    def differing(self, blob_of):
+        """The files of which blob_of(path) is not as recorded."""
+        return [path for path, blob in self.blobs.items() if blob_of(path) != blob]
+
+
 def base_record(git, base, head):
     """The blobs of the files that the series changes and the base already has."""
-    version = kernel_version(git.text("show", f"{base}:Makefile"))
+    touched = git.text("diff", "--name-only", "--no-renames", base, head).splitlines()
+    blobs = {path: blob for path in sorted(touched) if (blob := git.blob(base, path))}
+    recorded = Recorded()
+    # Another stable release with the same files is no other base.
+    version = recorded.version if BASE_RECORD.exists() and blobs == recorded.blobs else version_of(git, base)
     lines = ["# SPDX-License-Identifier: GPL-2.0",
              "# The files that the series changes, as they were in the base it was made on.",
              "# Written by scripts/tree refresh; another v7.3.x will do if these are the same.",
-             f"version {'.'.join(version)}"]
-    touched = git.text("diff", "--name-only", "--no-renames", base, head).splitlines()
-    for path in sorted(touched):
-        blob = git.text("rev-parse", "-q", "--verify", f"{base}:{path}", check=False)
-        if blob:
-            lines.append(f"{blob} {path}")
+             f"version {version}",
+             *(f"{blob} {path}" for path, blob in blobs.items())]
     return "".join(line + "\n" for line in lines)
 
 
-def check_base(repo, base):
-    """Its version: it must be the series', and its files the recorded ones."""
-    git, series = Git(repo), Series()
-    numbers = kernel_version(git.text("show", f"{base}:Makefile"))
-    version = ".".join(numbers)
-    if ".".join(numbers[:2]) != series.base:
-        raise Failure("tree", f"this kernel is {version}, the series is made for "
-                      f"v{series.base}", f"use a tree of v{series.base} or v{series.base}.x")
-    if not BASE_RECORD.exists():
-        print("       no patches/base yet: nothing to compare the base with", file=sys.stderr)
-        return version
-    recorded, differ = "?", []
-    for line in BASE_RECORD.read_text().splitlines():
-        if line.startswith("#"):
-            continue
-        first, second = line.split(None, 1)
-        if first == "version":
-            recorded = second
-        elif git.text("rev-parse", "-q", "--verify", f"{base}:{second}", check=False) != first:
-            differ.append(second)
-    if differ:
-        raise Failure("tree", f"the base {version} has other contents than the recorded "
-                      f"{recorded} in: {', '.join(differ)}",
-                      "use a tree whose files match, or rebase the series and refresh it")
+def version_of(git, base):
+    return ".".join(kernel_version(git.text("show", f"{base}:Makefile")))
+
+
+def check_version(git, base):
+    """The kernel's version, which must be the series' or a stable release of it."""
+    version, wanted = version_of(git, base), Series().base
+    if version.rpartition(".")[0] != wanted:
+        raise Failure("tree", f"this kernel is {version}, the series is made for v{wanted}",
+                      f"use a tree of v{wanted} or v{wanted}.x")
     return version
+
+
+def check_base(repo, base):
+    """(its version, a remark or None): it must be the series', its files the recorded ones."""
+    git, recorded = Git(repo), Recorded()
+    version = check_version(git, base)
+    if not BASE_RECORD.exists():
+        return version, "no patches/base yet: nothing to compare the base with"
+    differ = recorded.differing(lambda path: git.blob(base, path))
+    if not differ:
+        return version, None
+    what = (f"the base {version} has other contents than the recorded {recorded.version} in: "
+            f"{', '.join(differ)}")
+    # Written by fetch, which found no kernel with the recorded files.
+    nearest = pathlib.Path(repo, "nearest")
+    if nearest.exists() and nearest.read_text().splitlines() == differ:
+        return version, f"{what}; it is the nearest that fetch found (to look again: rm -r {repo})"
+    raise Failure("tree", what, "use a tree whose files match, or rebase the series and refresh it")
 
 
 def run():
@@ -433,7 +451,10 @@ def run():
     elif options.verb == "same":
         same(*arguments)
     else:
-        print(check_base(*arguments))
+        version, remark = check_base(*arguments)
+        if remark:
+            print(f"       {remark}", file=sys.stderr)
+        print(version)
     return 0
 
 

@@ -80,26 +80,24 @@ def stream(archive, strip, out):
     return count
 
 
-def run():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("repository")
-    parser.add_argument("--strip", type=int, default=0, metavar="N")
-    options = parser.parse_args()
-
-    git = Git(options.repository)
+def import_archive(repository, archive, strip):
+    """The id of the commit that holds the archive's tree."""
+    git = Git(repository)
     # Compression 1 and no deltas: this pack is written once and read often.
     importer = subprocess.Popen(
-        ["git", "-C", options.repository, "-c", "core.compression=1",
+        ["git", "-C", str(repository), "-c", "core.compression=1",
          "fast-import", "--quiet", "--force", "--depth=0"],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=git.environment)
     broken = None
     try:
-        stream(sys.stdin.buffer, options.strip, importer.stdin)
+        stream(archive, strip, importer.stdin)
         importer.stdin.close()
     except (tarfile.TarError, EOFError) as error:
         broken = f"the archive is damaged: {error}"
     except BrokenPipeError:
         broken = "git fast-import stopped"
+    except Failure as failure:
+        broken = failure.what
     if broken:
         # Without "done" fast-import refuses what it has, which is the point.
         try:
@@ -110,7 +108,15 @@ def run():
         raise Failure("fetch", broken or "git fast-import failed")
     commit = base_commit(git, git.text("rev-parse", "refs/import^{tree}"))
     git.run("update-ref", "-d", "refs/import")
-    print(commit)
+    return commit
+
+
+def run():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("repository")
+    parser.add_argument("--strip", type=int, default=0, metavar="N")
+    options = parser.parse_args()
+    print(import_archive(options.repository, sys.stdin.buffer, options.strip))
     return 0
 
 
