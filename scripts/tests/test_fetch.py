@@ -241,10 +241,12 @@ class Suites(MirrorTest):
     def test_none_is_left(self):
         self.record()
         self.offer("sid", files=OTHER)
-        write_files(self.repo, {"series": "# BASE v7.3\nabsent.patch\n"})
+        write_files(self.repo, {"series": "# BASE v7.3\nelsewhere.patch\n", "patches/elsewhere.patch": (
+            "From: Test <test@invalid>\nDate: Mon, 1 Jan 2024 00:00:00 +0000\nSubject: [PATCH] elsewhere\n\n"
+            "A reason.\n---\n--- a/mm/none.c\n+++ b/mm/none.c\n@@ -1 +1 @@\n-one\n+two\n")})
         self.bad("fetch", "tree", "fetch", names=[
             "differs from the recorded 7.3.4 in mm/gup.c", "kernel.org: fatal: transport 'https' not allowed",
-            "absent.patch", "the series applies to none", "get Linux 7.3.4 yourself", "--tree DIR"])
+            "elsewhere.patch", "the series applies to none", "get Linux 7.3.4 yourself", "--tree DIR"])
         self.assertEqual([p.name for p in self.cache.glob("linux.git*")], [])
 
     def test_the_nearest_is_said_to_be_that_in_each_run(self):

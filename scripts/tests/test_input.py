@@ -17,6 +17,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from sandbox import CODES, LIB, ROOT, SandboxTest, git, write_files  # noqa: E402
+from test_fetch import MirrorTest  # noqa: E402
 
 sys.path.insert(0, str(LIB))
 import common  # noqa: E402
@@ -145,15 +146,15 @@ class Refused(Verb):
         self.refused("environment", ["XDG_CACHE_HOME", "absolute"], ROOT / "scripts/boot", XDG_CACHE_HOME="cache")
 
 
-class Paths(SandboxTest):
-    WITH_CACHE = False
+class Paths(MirrorTest):
+    WITH_SERIES = True
 
     def test_spaces_in_tree_and_cache(self):
         spaced = self.top / "my cache"
         self.cache.parent.rename(spaced)
         self.cache = spaced / "gup-series"
         self.environment["XDG_CACHE_HOME"] = str(spaced)
-        self.make_deb()
+        self.offer("trixie-backports")
         self.good("tree", "fetch")
         self.assertIn("Debian package", (self.cache / "linux.git/origin").read_text())
         kernel = self.kernel.rename(self.top / "my kernel, 7.3")
