@@ -192,6 +192,12 @@ class Reports(Parsed):
         text = console(("    ok 2 two", "    not ok 2 two"), ("ok 2 gup_beta\n", "not ok 2 gup_beta\n"))
         self.assertEqual(self.judge(text)[:2], ("test", "1 failed, first: gup_beta.two"))
 
+    def test_a_report_without_suites_is_whole(self):
+        """A prefix of the series may have none; kunit.py counts an error then."""
+        text = f"{HEAD}[    0.5] KTAP version 1\n[    0.5] 1..0\n{TAIL}"
+        self.assertEqual(self.judge(text, expected_suites=[])[:2], ("pass", ""))
+        self.assertEqual(self.judge(text)[:2], ("test", "no suite ran"))
+
     def test_a_parser_that_counts_otherwise(self):
         """As if kunit.py had met an error, or had lost a result, that the report does not show."""
         text = console()
