@@ -188,6 +188,7 @@ class InsideTest(MutantsTest):
 
     def run_all(self, *options):
         tree = self.repo / "build/prefix/tree"
+        git(tree, "status")  # as prepare_tree() does: the index of a copy is out of date
         if options[:1] in (("--list",), ("--refresh",)):
             more = options[1:] if options[0] == "--list" else (tree, git(tree, "rev-parse", "HEAD"))
             return self.helper(options[0][2:], *more), ""
