@@ -499,8 +499,8 @@ def kunit_parse(tree, console, result):
     """What the kernel's kunit.py parse does, with the modules of this tree."""
     result.unlink(missing_ok=True)
     sys.path.insert(0, str(tree / "tools/testing/kunit"))
-    import kunit
     with contextlib.redirect_stdout(io.StringIO()), contextlib.chdir(tree), contextlib.suppress(SystemExit):
+        import kunit  # which prints to where stdout goes now
         kunit.main(["parse", f"--json={result}", str(console)])
 
 

@@ -361,8 +361,6 @@ class Verb(SandboxTest):
     def test_guests_that_go_wrong(self):
         self.side("series", tests={"gup_bench": {"gup_bench_layout": "not ok"}})
         self.bad("test", "bench", names=["series-1: 1 failed, first: gup_bench.gup_bench_layout"])
-        self.side("series", tests={"gup_bench": {"gup_bench_layout": "skip", "more": "ok"}})
-        self.bad("test", "bench", names=["series-1: 1 skipped"])
         self.side("series", extra="WARNING: mm/gup.c:7 at gup+0x1/0x2\n")
         self.bad("splat", "bench", names=["series-1: WARNING: mm/gup.c:7"])
         (self.top / "console.base").write_text("")

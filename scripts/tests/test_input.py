@@ -89,6 +89,7 @@ class Verb(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.top, ignore_errors=True)
         self.bin, self.cache = self.top / "bin", self.top / "cache"
         self.program("apt-get", "exit 100")
+        (self.bin / "python3").symlink_to(sys.executable)
         self.environment = dict(os.environ, PATH=f"{self.bin}:{os.environ['PATH']}",
                                 XDG_CACHE_HOME=str(self.cache), GIT_ALLOW_PROTOCOL="file")
 
