@@ -175,6 +175,6 @@ run_guest() {
 	py verdict "$RESULTS" || BOOT_STATUS=$?
 	[ "$BOOT_STATUS" -lt 130 ] || exit 130
 	if [ "$BOOT_STATUS" != 0 ]; then
-		[ ! -s "$RESULTS/qemu.err" ] || sed 's/^/    qemu: /' "$RESULTS/qemu.err" >&2
+		[ "$ARCH_MACHINE" != QEMU ] || [ ! -s "$RESULTS/qemu.err" ] || sed 's/^/    qemu: /' "$RESULTS/qemu.err" >&2
 	fi
 }

@@ -187,6 +187,11 @@ class Expected(unittest.TestCase):
         with self.assertRaises(common.Failure):
             self.judge("# nothing\n")
 
+    def test_what_is_skipped(self):
+        suites = {"a": {"failures": ["zero", "minus"], "skips": ["huge"]}}
+        self.assertEqual(self.judge("a.* 2\n", suites=suites)[1], 1)
+        self.assertEqual(self.judge("a.* 2\n", suites=suites, expected_skips=["a.huge"])[1], 0)
+
     def test_a_run_that_passed_or_broke(self):
         self.assertEqual(self.judge("a.* 2\n", verdict="pass")[1], 1)
         self.assertEqual(self.judge("a.* 2\n", verdict="splat")[1], 1)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from sandbox import HEAD, LIB, REAL_CACHE, ROOT, TAIL, real_kernel_tools  # noqa: E402
@@ -154,6 +155,33 @@ class Parsed(unittest.TestCase):
 
     def judge(self, text, **run):
         return verdict.judge({**self.RUN, **run}, self.GUEST, text.splitlines(True), self.kunit(text)[0])
+
+
+class Skipped(Parsed):
+    """On um kunit/um-lacks says which tests are skipped, and these must be."""
+
+    TEXT = ("    ok 2 two\n", "    ok 2 two # SKIP no such pages\n")
+
+    def on_um(self, may_skip, **run):
+        text = console(self.TEXT).replace("Restarting system", "System halted")
+        with mock.patch.object(verdict, "um_lacks", lambda: (set(), set(), dict.fromkeys(may_skip, "why"))):
+            return self.judge(text, arch="um", **run)[:2]
+
+    def test_that_is_named(self):
+        self.assertEqual(self.on_um(["gup_beta.two"]), ("pass", ""))
+
+    def test_that_is_not_named(self):
+        self.assertEqual(self.on_um([]), ("test", "1 skipped, first: gup_beta.two"))
+
+    def test_that_ran_all_the_same(self):
+        self.assertEqual(self.on_um(["gup_beta.two", "gup_beta.one"])[0], "test")
+        # A run of some tests need not have it, nor one of other suites.
+        self.assertEqual(self.on_um(["gup_beta.two", "gup_beta.one"], glob="gup_b*")[0], "pass")
+        self.assertEqual(self.on_um(["gup_beta.two", "gup_other.one"])[0], "pass")
+
+    def test_elsewhere(self):
+        text = console(self.TEXT)
+        self.assertEqual(self.judge(text)[:2], ("test", "1 skipped, first: gup_beta.two"))
 
 
 class Reports(Parsed):
