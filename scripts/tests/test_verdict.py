@@ -179,6 +179,13 @@ class Skipped(Parsed):
         self.assertEqual(self.on_um(["gup_beta.two", "gup_beta.one"], glob="gup_b*")[0], "pass")
         self.assertEqual(self.on_um(["gup_beta.two", "gup_other.one"])[0], "pass")
 
+    def test_only_what_was_skipped_is_told_as_expected(self):
+        run = {**self.RUN, "arch": "um", "glob": "gup_*"}
+        text = console(self.TEXT).replace("Restarting system", "System halted")
+        with mock.patch.object(verdict, "um_lacks", lambda: (set(), set(), {"gup_beta.two": "", "gup_beta.one": ""})):
+            verdict.judge(run, self.GUEST, text.splitlines(True), self.kunit(text)[0])
+        self.assertEqual(run["expected_skips"], ["gup_beta.two"])
+
     def test_elsewhere(self):
         text = console(self.TEXT)
         self.assertEqual(self.judge(text)[:2], ("test", "1 skipped, first: gup_beta.two"))
