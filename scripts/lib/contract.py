@@ -171,7 +171,7 @@ def read_reasons():
 
 def check_um(tests, ran):
     """What a run on UML leaves out without a reason."""
-    lacks, alone, skipped = um_lacks()
+    lacks, alone, skipped, _ = um_lacks()
     problems = [f"{suite}.{name} did not pass" for suite, name in tests
                 if (suite, name) not in ran and f"{suite}.{name}" not in skipped]
     there = {key: test for key, test in tests.items() if key in ran}

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """counts.py kunit JSON...: "passed failed skipped" of results of kunit.py --json.
 
+counts.py um CPUS JSON: the same of a run on User Mode Linux, of which kunit/um-lacks says what
+it skips: what it skips besides, and what it does not skip, has failed.
+
 counts.py expect RESULT FILE: a run on a kernel without the fixes. FILE has lines of a
 glob and a number: so many tests of this name must fail, and all others must pass.
 Prints the same three numbers, where a failure that was expected counts as passed.
@@ -13,6 +16,7 @@ import sys
 
 import verdict
 from common import Failure, main
+from lacks import um_lacks
 
 
 def kunit(paths):
@@ -25,6 +29,20 @@ def kunit(paths):
         # kunit.py's status is 0 where it met errors, and where all was skipped.
         totals[1] += found.get("misc", {}).get("errors", 0) + (not counted["passed"])
     return totals
+
+
+def um(cpus, path):
+    lacks = um_lacks()
+    named = {name for name, reason in {**lacks.skipped, **lacks.slow}.items()
+             if cpus == "1" or not reason.startswith("one CPU")}
+    skipped = {f"{suite}.{name}" for suite, counts in
+               verdict.suites_of(json.loads(pathlib.Path(path).read_text())).items() for name in counts["skips"]}
+    wrong = [f"skipped, and kunit/um-lacks does not say so: {name}" for name in sorted(skipped - named)]
+    wrong += [f"not skipped, but kunit/um-lacks says so: {name}" for name in sorted(named - skipped)]
+    for line in wrong:
+        print(f"    {line}", file=sys.stderr)
+    passed, failed, _ = kunit([path])
+    return [passed, failed + len(wrong), len(skipped & named)]
 
 
 def expect(result_path, list_path):
@@ -60,7 +78,7 @@ def run():
     if sys.argv[1] == "kunit":
         totals = kunit(sys.argv[2:])
     else:
-        totals = expect(*sys.argv[2:])
+        totals = {"um": um, "expect": expect}[sys.argv[1]](*sys.argv[2:])
     print(*totals)
     return 0
 

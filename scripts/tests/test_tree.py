@@ -216,6 +216,17 @@ class Series(SeriesTest):
         (self.repo / "patches/alpha.patch").write_text("hello\n")
         self.bad("apply", "apply", names=["patches/alpha.patch"])
 
+    def test_what_was_applied_is_not_applied_again(self):
+        done = self.good("apply")
+        with mock.patch.object(series.Applier, "commit", side_effect=AssertionError("applied again")):
+            self.assertEqual(self.good("apply").output, done.output)
+
+    def test_commits_that_git_threw_away_are_made_again(self):
+        done = self.good("apply")
+        remembered = self.tree() / ".git/gup-applied"
+        remembered.write_text("half a li\n" + re.sub(r"[0-9a-f]{40}$", "0" * 40, remembered.read_text(), flags=re.M))
+        self.assertEqual(self.good("apply").output, done.output)
+
     def test_a_new_commit_goes_behind_its_predecessor_in_the_same_section(self):
         git(self.tree(), "checkout", "-q", "HEAD~2")
         write_files(self.tree(), {"mm/memory.c": "// SPDX-License-Identifier: GPL-2.0\nint more;\n"})

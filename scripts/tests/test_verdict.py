@@ -5,6 +5,8 @@ Of many of them kunit.py says that all is well; SAYS_PASS tells of which, as it 
 base's kunit.py. What is no pass must not become one.
 """
 
+import contextlib
+import io
 import json
 import pathlib
 import re
@@ -19,6 +21,7 @@ from sandbox import HEAD, LIB, REAL_CACHE, ROOT, TAIL, real_kernel_tools  # noqa
 
 sys.path.insert(0, str(LIB))
 import counts  # noqa: E402
+import lacks  # noqa: E402
 import splat  # noqa: E402
 import verdict  # noqa: E402
 
@@ -164,7 +167,7 @@ class Skipped(Parsed):
 
     def on_um(self, may_skip, **run):
         text = console(self.TEXT).replace("Restarting system", "System halted")
-        with mock.patch.object(verdict, "um_lacks", lambda: (set(), set(), dict.fromkeys(may_skip, "why"))):
+        with mock.patch.object(verdict, "um_lacks", lambda: lacks.Lacks(set(), set(), dict.fromkeys(may_skip, "why"), {})):
             return self.judge(text, arch="um", **run)[:2]
 
     def test_that_is_named(self):
@@ -182,9 +185,27 @@ class Skipped(Parsed):
     def test_only_what_was_skipped_is_told_as_expected(self):
         run = {**self.RUN, "arch": "um", "glob": "gup_*"}
         text = console(self.TEXT).replace("Restarting system", "System halted")
-        with mock.patch.object(verdict, "um_lacks", lambda: (set(), set(), {"gup_beta.two": "", "gup_beta.one": ""})):
+        with mock.patch.object(verdict, "um_lacks", lambda: lacks.Lacks(set(), set(), {"gup_beta.two": "", "gup_beta.one": ""}, {})):
             verdict.judge(run, self.GUEST, text.splitlines(True), self.kunit(text)[0])
         self.assertEqual(run["expected_skips"], ["gup_beta.two"])
+
+    def test_in_a_run_of_kunit_py(self):
+        """Which has slow tests as well, and as many CPUs as it is told."""
+        report = self.kunit(console(self.TEXT))[0]
+        with tempfile.TemporaryDirectory() as top, contextlib.redirect_stderr(io.StringIO()) as said:
+            path = pathlib.Path(top, "kunit.json")
+            path.write_text(json.dumps(report))
+
+            def counted(cpus, skipped, slow=None):
+                with mock.patch.object(counts, "um_lacks", lambda: lacks.Lacks(set(), set(), skipped, slow or {})):
+                    return counts.um(cpus, path)
+
+            self.assertEqual(counted("1", {"gup_beta.two": "no such pages"}), [6, 0, 1])
+            self.assertEqual(counted("1", {}, {"gup_beta.two": "no such pages"}), [6, 0, 1])
+            self.assertEqual(counted("1", {}), [6, 1, 0])
+            self.assertEqual(counted("1", {"gup_beta.two": "none", "gup_beta.one": "none"}), [6, 1, 1])
+            self.assertEqual(counted("2", {"gup_beta.two": "one CPU: no races"}), [6, 1, 0])
+        self.assertIn("not skipped, but kunit/um-lacks says so: gup_beta.one", said.getvalue())
 
     def test_elsewhere(self):
         text = console(self.TEXT)
