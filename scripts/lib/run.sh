@@ -100,6 +100,7 @@ run_uml() {
 	cat <<-END
 		HOME=\$(mktemp -d)
 		export HOME
+		: > "\$HOME/console"	# tail may be there before the guest is
 		$1 < /dev/null > "\$HOME/console" 2>&1 &
 		trap 'kill -KILL -\$! 2> /dev/null; rm -rf "\$HOME"' EXIT
 		trap exit INT TERM
