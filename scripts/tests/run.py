@@ -20,7 +20,7 @@ import unittest
 from sandbox import PATIENCE
 
 HERE = pathlib.Path(__file__).resolve().parent
-SHOWN = int(os.environ.get("H2SHOWN", 5))  # of the dearest
+SHOWN = 5  # of the dearest
 
 
 def flat(suite):
