@@ -6,6 +6,7 @@ is seen by another one, and it costs no start of Python. Prints what failed, the
 all of it cost, and the counts.
 """
 
+import contextlib
 import faulthandler
 import os
 import pathlib
@@ -71,7 +72,8 @@ def run_all(tests):
             yield running.pop(pid), os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
     finally:
         for pid in running:
-            os.kill(pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # it has ended just now
+                os.kill(pid, signal.SIGTERM)
 
 
 def main():
