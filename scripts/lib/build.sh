@@ -7,11 +7,11 @@ CONFIGS=$ROOT/configs
 
 # choose_arch NAME: set what lib/arch says of it.
 choose_arch() {
-	local row
-	row=$(arch_table | awk -v name="$1" '$1 == name')
-	[ -n "$row" ] || die usage "no architecture '$1'" "there are: $(arch_names)"
 	# shellcheck disable=SC2034 # for guest.sh
-	read -r ARCH ARCH_MAKE ARCH_IMAGE ARCH_MACHINE GUEST_CPUS GUEST_MEMORY ARCH_PACKAGES _ <<< "$row"
+	while read -r ARCH ARCH_MAKE ARCH_IMAGE ARCH_MACHINE GUEST_CPUS GUEST_MEMORY ARCH_PACKAGES _; do
+		[ "$ARCH" = '#' ] || [ "$ARCH" != "$1" ] || return 0
+	done < "$LIB/arch"
+	die usage "no architecture '$1'" "there are: $(arch_names)"
 }
 
 kind_arch() { choose_arch "$2"; }
@@ -20,10 +20,11 @@ arch_table() { grep -v '^#' "$LIB/arch"; }
 arch_names() { arch_table | cut -d ' ' -f 1 | paste -sd ' '; }
 choose_arch x86_64
 
-# arch_file NAME: that of the architecture, or the one for all.
+# arch_file VARIABLE NAME: set it to that of the architecture, or to the one for all.
 arch_file() {
-	local own=$CONFIGS/$ARCH/$1
-	[ -f "$own" ] && echo "$own" || echo "$CONFIGS/$1"
+	local own=$CONFIGS/$ARCH/$2
+	[ -f "$own" ] || own=$CONFIGS/$2
+	printf -v "$1" %s "$own"
 }
 
 # config_names: each file without a suffix is a configuration, but for cmdline.
@@ -32,7 +33,7 @@ config_names() {
 }
 
 kind_config() {
-	grep -qxF -e "$2" <<< "$(config_names)" ||
+	[[ $2 && $2 != *[./]* && $2 != cmdline && -f $CONFIGS/$2 ]] ||
 		die usage "no configuration '$2'" "there are: $(config_names | paste -sd ' ')"
 }
 
@@ -67,7 +68,7 @@ choose_config() {
 	mapfile -t MAKE_WORDS < <(words "$CONFIGS/$CONFIG.make")
 	mapfile -t TARGETS < <(echo "${ARCH_IMAGE##*/}"; words "$CONFIGS/$CONFIG.targets")
 	for fragment in $(words "$CONFIGS/$CONFIG"); do
-		path=$(arch_file "$fragment")
+		arch_file path "$fragment"
 		[ -f "$path" ] ||
 			die config "configs/$CONFIG names $fragment, which does not exist" \
 				"restore it or remove the line"
@@ -80,10 +81,11 @@ choose_config() {
 
 # config_text NAME: all that a configuration is made of.
 config_text() {
-	local fragment
+	local fragment path
 	cat "$CONFIGS/$1"
 	for fragment in $(words "$CONFIGS/$1"); do
-		cat "$(arch_file "$fragment")"
+		arch_file path "$fragment"
+		cat "$path"
 	done
 }
 
@@ -101,7 +103,7 @@ kernel_make() {
 # configure: merge the fragments and see that each option survived. A .config that
 # comes out the same keeps its time, so that make does not look at it again.
 configure() {
-	local before stamp log=$OUT/config.log over=()
+	local stamp before=$SCRATCH/config log=$OUT/config.log over=()
 	stamp=$(config_stamp)
 	if [ -f "$OUT/.config" ] &&
 		[ "$(cat "$OUT/configured" 2> /dev/null || true)" = "$stamp $(sha256sum < "$OUT/.config")" ]; then
@@ -109,8 +111,7 @@ configure() {
 	fi
 	stage config "$CONFIG: ${#FRAGMENTS[@]} fragments over $OVER"
 	[ "$OVER" != allnoconfig ] || over=(-n)
-	before=$(mktemp)
-	temporary "$before"
+	rm -f "$before"
 	[ ! -f "$OUT/.config" ] || cp -p "$OUT/.config" "$before"
 	if ! (cd "$TREE" && ARCH=$ARCH_MAKE LOCALVERSION='' \
 		scripts/kconfig/merge_config.sh "${over[@]}" -O "$OUT" "${FRAGMENTS[@]}") > "$log" 2>&1; then

@@ -4,7 +4,7 @@
 # What all verbs share: places, messages, exit codes, stages, locks, clean-up.
 # Sourced, never run. A verb calls `verb_start NAME` first.
 
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+ROOT=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd -P)
 LIB=$ROOT/scripts/lib
 BUILD=$ROOT/build
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/gup-series
@@ -22,14 +22,15 @@ use_interpreter() {
 
 # ---------------------------------------------------------------- exit codes
 
-exit_table() { grep -v '^#' "$LIB/exit-codes"; }
-exit_code_of() { exit_table | awk -v class="$1" '$2 == class { print $1 }'; }
-exit_class_of() { exit_table | awk -v code="$1" '$1 == code { print $2 }'; }
+declare -A CODE_OF=() CLASS_OF=()
+while read -r code class _; do
+	[ "$code" = '#' ] || CODE_OF[$class]=$code CLASS_OF[$code]=$class
+done < "$LIB/exit-codes"
 
 help_exit_codes() {
 	echo
 	echo "Exit codes:"
-	exit_table | sed 's/^/  /'
+	sed -n 's/^[0-9]/  &/p' "$LIB/exit-codes"
 }
 
 # ------------------------------------------------------------------ messages
@@ -68,7 +69,7 @@ die() {
 	echo "$2" > "$GUP_SUMMARY"
 	echo "error: $2" >&2
 	[ $# -lt 3 ] || echo "next:  $3" >&2
-	exit "$(exit_code_of "$1")"
+	exit "${CODE_OF[$1]}"
 }
 
 # ------------------------------------------------------- start and end of a verb
@@ -83,21 +84,21 @@ on_exit() {
 	trap - EXIT ERR
 	trap '' INT TERM
 	stage_end
-	[ -n "$SUMMARY" ] || SUMMARY=$(head -n 1 "$GUP_SUMMARY")
+	[ -n "$SUMMARY" ] || read -r SUMMARY < "$GUP_SUMMARY" || true
 	case $status in
 	0) ;;
 	130|143)
 		status=130
 		SUMMARY="stopped in stage '$STAGE'; the same command continues" ;;
 	*)
-		class=$(exit_class_of "$status")
+		class=${CLASS_OF[$status]:-}
 		if [ -z "$SUMMARY" ] || [ -z "$class" ]; then
 			status=1
 			SUMMARY="scripts/$VERB stopped in stage '$STAGE', see above"
 		fi ;;
 	esac
 	if [ "$status" != 0 ]; then
-		echo "FAIL($(exit_class_of "$status")): $SUMMARY ($SECONDS s)$VERDICT_SUFFIX" >&"$TERMINAL"
+		echo "FAIL(${CLASS_OF[$status]}): $SUMMARY ($SECONDS s)$VERDICT_SUFFIX" >&"$TERMINAL"
 	fi
 	[ ${#TEMPORARIES[@]} = 0 ] || rm -rf -- "${TEMPORARIES[@]}"
 	exit "$status"
@@ -123,9 +124,10 @@ verb_start() {
 	export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
 	! command -v python3 > /dev/null || use_interpreter
-	GUP_SUMMARY=$(mktemp)
-	export GUP_SUMMARY
-	temporary "$GUP_SUMMARY"
+	SCRATCH=$(mktemp -d)
+	temporary "$SCRATCH"
+	export GUP_SUMMARY=$SCRATCH/summary
+	: > "$GUP_SUMMARY"
 	check_places
 }
 
@@ -221,9 +223,11 @@ kind_jobs() { need_number "$1" "$2" 1 4096; }
 kind_patches() {
 	local count
 	need_number "$1" "$2"
-	count=$(grep -cE '^[[:space:]]*[^#[:space:]]' "$ROOT/series" 2> /dev/null || true)
-	[ "$2" -le "${count:-0}" ] || usage_error "$1 $2: the series has ${count:-0} patches, not $2"
+	count=$(patch_count)
+	[ "$2" -le "$count" ] || usage_error "$1 $2: the series has $count patches, not $2"
 }
+
+patch_count() { grep -csE '^[[:space:]]*[^#[:space:]]' "$ROOT/series" || [ -f "$ROOT/series" ] || echo 0; }
 
 # What kunit.filter_glob= takes, and a kernel's command line cannot mistake for more.
 kind_glob() {
@@ -280,7 +284,8 @@ unlock() {
 need_space() {
 	local have
 	mkdir -p "$1"
-	have=$(df -Pm "$1" | awk 'NR == 2 { print $4 }')
+	have=$(df -m --output=avail "$1")
+	have=${have##*[!0-9]}
 	[ "$have" -ge "$2" ] ||
 		die "$3" "not enough disk space: $1 has $have MiB free, $2 MiB are needed" \
 			"free some space there and run the same command again"

@@ -73,8 +73,7 @@ need() {
 		die environment "missing: $packages, and no right to install" \
 			"run as root: apt-get install $packages"
 	note "installing $packages"
-	log=$(mktemp)
-	temporary "$log"
+	log=$SCRATCH/apt.log
 	# shellcheck disable=SC2086 # a list of words
 	if ! install_packages "$log" $packages; then
 		apt_get "$log" update || true

@@ -10,14 +10,17 @@ PRISTINE=$CACHE/linux.git
 # source_from_cache: fetch into the cache unless it is there, and use that.
 source_from_cache() {
 	lock "$CACHE/lock" "$CACHE"
-	if ! git -C "$PRISTINE" rev-parse -q --verify 'refs/heads/base^{tree}' > /dev/null 2>&1; then
+	if ! pristine_base 2> /dev/null; then
 		fetch_kernel
+		pristine_base
 	fi
 	unlock "$CACHE/lock"
 	STORE=$PRISTINE
-	BASE=$(git -C "$PRISTINE" rev-parse refs/heads/base)
-	ORIGIN=$(cat "$PRISTINE/origin")
+	ORIGIN=$(< "$PRISTINE/origin")
 }
+
+# pristine_base: set BASE; its tree must be there, too.
+pristine_base() { { read -r BASE && read -r _; } < <(git -C "$PRISTINE" rev-parse refs/heads/base 'refs/heads/base^{tree}'); }
 
 # fetch_kernel: all is made in temporary places and renamed when complete, so
 # an interrupted run leaves nothing that the next could take for the whole.

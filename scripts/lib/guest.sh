@@ -62,14 +62,18 @@ from_guest() { PYTHONPATH=$LIB python3 -S -c "from guest import *; print($1)"; }
 
 # boot_arguments: those of each boot of the configuration.
 boot_arguments() {
-	words "$(arch_file cmdline)"
-	words "$(arch_file "$CONFIG.cmdline")"
+	local name path
+	for name in cmdline "$CONFIG.cmdline"; do
+		arch_file path "$name"
+		words "$path"
+	done
 }
 
 # guest_command KERNEL EXTRA-ARGUMENTS: set GUEST_COMMAND.
 guest_command() {
 	local accel=$ACCEL append cpu=()
-	append="$(boot_arguments | paste -sd ' ') $2"
+	append=$(boot_arguments)
+	append="${append//$'\n'/ } $2"
 	if [ "$ARCH_MACHINE" = UML ]; then
 		read -ra append <<< "$append"
 		GUEST_COMMAND=("$1" "mem=$GUEST_MEMORY" "${append[@]}")

@@ -294,9 +294,9 @@ def boot(options, directory, glob):
     result = directory / "kunit.json"
     with open(directory / "kunit.txt", "w", encoding="utf-8") as text:
         # Its status tells of failed tests, which are read from the JSON.
-        subprocess.run([sys.executable, "tools/testing/kunit/kunit.py", "parse", f"--json={result}",
+        subprocess.run([sys.executable, "-S", "tools/testing/kunit/kunit.py", "parse", f"--json={result}",
                         str(directory / "console.log")], cwd=options.tree, stdout=text, stderr=text,
-                       check=False)
+                       check=False, env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""})  # as in run.sh
     with open(directory / "console.log", encoding="utf-8", errors="replace") as log:
         lines = log.readlines()
     guest = json.loads((directory / "guest.json").read_text())

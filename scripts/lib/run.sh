@@ -19,8 +19,8 @@ BOOT_ARGUMENTS=		# boot arguments of the verb; of two of the same the last one c
 
 # Stages before the first guest belong to the results of each.
 collect_stages() {
-	STAGES_BEFORE=$(mktemp)
-	temporary "$STAGES_BEFORE"
+	STAGES_BEFORE=$SCRATCH/stages
+	: > "$STAGES_BEFORE"
 	# shellcheck disable=SC2034 # for common.sh
 	STAGES=$STAGES_BEFORE
 }
@@ -28,7 +28,7 @@ collect_stages() {
 # new_results: a folder of its own for each run, and "latest" for the last.
 new_results() {
 	local base attempt=1
-	base=$BUILD/results/$(date +%Y%m%d-%H%M%S)-$VERB
+	printf -v base '%s/results/%(%Y%m%d-%H%M%S)T-%s' "$BUILD" -1 "$VERB"
 	RESULTS=$base
 	mkdir -p "$BUILD/results"
 	until mkdir "$RESULTS" 2> /dev/null; do
@@ -36,7 +36,7 @@ new_results() {
 			die environment "cannot make $RESULTS" "look at the disk space and the rights of $BUILD"
 		RESULTS=$base-$((++attempt))
 	done
-	ln -sfn "$(basename "$RESULTS")" "$BUILD/results/latest"
+	ln -sfn "${RESULTS##*/}" "$BUILD/results/latest"
 	prune_results
 	# The stages so far belong to each run; later ones to their own.
 	cp "$STAGES_BEFORE" "$RESULTS/stages"
@@ -72,8 +72,7 @@ save_run() {
 	run["panic_on_taint"] = not os.environ["RUN_TAINT"]
 	print(json.dumps(run, indent=1))
 	END
-	cp "$OUT/.config" "$RESULTS/.config"
-	cp "$IMAGE" "$RESULTS/"
+	cp "$OUT/.config" "$IMAGE" "$RESULTS/"
 	[ -z "$INIT_ARGUMENTS" ] || cp "${QEMU_INITRD[1]}" "$RESULTS/initramfs.gz"
 	printf '%q ' "${GUEST_COMMAND[@]}" > "$RESULTS/qemu-cmd"
 	echo >> "$RESULTS/qemu-cmd"
@@ -101,6 +100,7 @@ run_uml() {
 	cat <<-END
 		HOME=\$(mktemp -d)
 		export HOME
+		: > "\$HOME/console"	# tail may be there before the guest is
 		$1 < /dev/null > "\$HOME/console" 2>&1 &
 		trap 'kill -KILL -\$! 2> /dev/null; rm -rf "\$HOME"' EXIT
 		trap exit INT TERM
@@ -168,8 +168,9 @@ run_guest() {
 	stage boot "$GUEST_CPUS CPUs, $GUEST_MEMORY, $ACCEL; suites: ${1:-none}"
 	py guest --results "$RESULTS" ${TIMEOUT:+--silent "$TIMEOUT"} -- "${GUEST_COMMAND[@]}"
 	stage verdict "kunit.py parse, splats, taint"
-	# Its status tells of failed tests, which the verdict reads from the JSON.
-	(cd "$TREE" && python3 tools/testing/kunit/kunit.py parse --json="$RESULTS/kunit.json" \
+	# Its status tells of failed tests, which the verdict reads from the JSON. Compiling it
+	# takes longer than running it: git ignores what it leaves.
+	(cd "$TREE" && PYTHONDONTWRITEBYTECODE='' python3 -S tools/testing/kunit/kunit.py parse --json="$RESULTS/kunit.json" \
 		"$RESULTS/console.log") > "$RESULTS/kunit.txt" 2>&1 || true
 	stage_end
 	py verdict "$RESULTS" || BOOT_STATUS=$?

@@ -4,12 +4,12 @@
   series.py list [--part I/N]        the entries: number, section, file
   series.py until SECTION             how many patches there are to its end
   series.py hash BASE                what applying would depend on
-  series.py apply REPO BASE          print the commits, one "id file" line each
+  series.py apply REPO BASE          print the head that this makes, and the hash
   series.py refresh REPO BASE HEAD   write patches/ and series from BASE..HEAD
   series.py same REPO BASE HEAD      would refresh change anything?
-  series.py base REPO BASE           compare BASE with patches/base, print its version
+  series.py base REPO BASE           compare BASE with patches/base, print its version and the hash
 
-Selecting (hash, apply): --first N takes the first N patches; --on-top adds the
+Selecting (hash, apply, base): --first N takes the first N patches; --on-top adds the
 patches of the sections "seams", "um" and "tests" after them, where they apply.
 
 Applying needs no work tree: each patch goes through git mailinfo, git apply
@@ -477,9 +477,9 @@ def run():
     elif options.verb == "hash":
         print(Series().hash(arguments[0], options.first, options.on_top))
     elif options.verb == "apply":
-        chosen = Series().select(options.first, options.on_top)
-        for commit, name in apply_series(arguments[0], arguments[1], chosen):
-            print(commit, name)
+        whole = Series()
+        commits = apply_series(*arguments, whole.select(options.first, options.on_top))
+        print(commits[-1][0] if commits else arguments[1], whole.hash(arguments[1], options.first, options.on_top))
     elif options.verb == "refresh":
         refresh(*arguments)
     elif options.verb == "same":
@@ -488,7 +488,7 @@ def run():
         version, remark = check_base(*arguments)
         if remark:
             print(f"       {remark}", file=sys.stderr)
-        print(version)
+        print(version, Series().hash(arguments[1], options.first, options.on_top))
     return 0
 
 

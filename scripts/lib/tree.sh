@@ -16,28 +16,36 @@
 
 BRANCH=gup
 
-# choose_source [DIR [SELECTION...]]: set STORE, BASE, ORIGIN and the main workspace. A patch
-# that cannot be read is told first, before the kernel is fetched.
+# choose_source [DIR [SELECTION...]]: set STORE, BASE, ORIGIN, VERSION and the main workspace.
+# A patch that cannot be read is told first, before the kernel is fetched.
 choose_source() {
-	py series hash "" "${@:2}" > /dev/null
+	local answer
 	if [ -n "${1:-}" ]; then
 		source_from_tree "$1"
 		WORKSPACE=$BUILD/given/$(store_name "$(cd "$1" && pwd -P)")
 	else
+		[ -d "$PRISTINE" ] || py series hash "" "${@:2}" > /dev/null
 		source_from_cache
 		WORKSPACE=$BUILD
 	fi
+	answer=$(py series base "$STORE" "$BASE" "${@:2}")
 	# shellcheck disable=SC2034 # for the verbs
-	VERSION=$(py series base "$STORE" "$BASE")
+	VERSION=${answer% *} KNOWN_HASH=([-${*:2}]=${answer#* })
 }
+
+# The next prepare_tree() of the same selection has no need to ask again; a later one has.
+declare -A KNOWN_HASH=()
 
 # ------------------------------------------------------------------ the state file
 
-state_get() {
-	local line
+# state_read: set the array STATE.
+declare -A STATE=()
+state_read() {
+	local key value
+	STATE=([hash]='' [head]='' [switching]='')
 	[ -f "$WORKSPACE/state" ] || return 0
-	while read -r line; do
-		[[ $line != "$1="* ]] || echo "${line#*=}"
+	while IFS='=' read -r key value; do
+		STATE[$key]=$value
 	done < "$WORKSPACE/state"
 }
 
@@ -49,7 +57,7 @@ state_set() {
 
 tree_git() { git -C "$WORKSPACE/tree" "$@"; }
 tree_head() { tree_git rev-parse HEAD; }
-tree_dirty() { tree_git status --porcelain | head -n 20; }
+tree_dirty() { tree_git status --porcelain; }
 
 # ------------------------------------------------------------------------- applying
 
@@ -57,28 +65,29 @@ tree_dirty() { tree_git status --porcelain | head -n 20; }
 # patches, or leave it where the user has changed it. Sets TREE, HEAD, SERIES_HASH,
 # and LOCAL to what was changed locally ("" if nothing).
 prepare_tree() {
-	local recorded_hash recorded_head dirty new
+	local dirty new
 	TREE=$WORKSPACE/tree
 	LOCAL=
 	lock "$WORKSPACE/lock" "$WORKSPACE"
-	SERIES_HASH=$(py series hash "$BASE" "$@")
+	SERIES_HASH=${KNOWN_HASH[-$*]:-$(py series hash "$BASE" "$@")}
+	KNOWN_HASH=()
 	create_tree
 	drop_mutant
 	finish_switch
-	recorded_hash=$(state_get hash)
-	recorded_head=$(state_get head)
+	state_read
 	HEAD=$(tree_head)
 	dirty=$(tree_dirty)
-	if [ "$recorded_hash" = "$SERIES_HASH" ]; then
-		describe_local "$recorded_head" "$dirty"
+	if [ "${STATE[hash]}" = "$SERIES_HASH" ]; then
+		describe_local "${STATE[head]}" "$dirty"
 		return
 	fi
-	stage apply "$(py series list | wc -l) patches in series${*:+, selected: $*}"
+	stage apply "$(patch_count) patches in series${*:+, selected: $*}"
 	new=$(apply_patches "$@")
-	if [ "$HEAD" = "$recorded_head" ] && [ -z "$dirty" ]; then
+	SERIES_HASH=${new#* } new=${new% *}
+	if [ "$HEAD" = "${STATE[head]}" ] && [ -z "$dirty" ]; then
 		switch_to "$new"
 		HEAD=$new
-	elif stands_on "$new" "$recorded_head"; then
+	elif stands_on "$new" "${STATE[head]}"; then
 		state_set "base=$BASE" "hash=$SERIES_HASH" "head=$new"
 		describe_local "$new" "$dirty"
 	else
@@ -109,10 +118,10 @@ refuse_diverged() {
 	tree_git branch -qf "$disk" "$1"
 	if [ -n "$2" ]; then
 		die tree "series or patches/ changed, and $TREE has uncommitted changes: neither is overwritten" \
-			"commit or stash there, then: git -C $TREE rebase --onto $disk $(state_get head | cut -c 1-12)"
+			"commit or stash there, then: git -C $TREE rebase --onto $disk ${STATE[head]:0:12}"
 	fi
 	die tree "series or patches/ changed, and $TREE has commits of its own: neither is overwritten" \
-		"git -C $TREE rebase --onto $disk $(state_get head | cut -c 1-12), then scripts/tree refresh"
+		"git -C $TREE rebase --onto $disk ${STATE[head]:0:12}, then scripts/tree refresh"
 }
 
 # create_tree: a repository of our own that borrows the objects of STORE. Made under
@@ -152,22 +161,14 @@ borrow_objects() {
 	} > "$1/.git/objects/info/alternates"
 }
 
-# apply_patches ...: prints the new head; the tree itself is not touched.
-apply_patches() {
-	local commits
-	commits=$(py series apply "$TREE" "$BASE" "$@") || return
-	if [ -n "$commits" ]; then
-		tail -n 1 <<< "$commits" | cut -d ' ' -f 1
-	else
-		echo "$BASE"
-	fi
-}
+# apply_patches ...: prints the new head, and the hash of what was applied; the tree itself
+# is not touched.
+apply_patches() { py series apply "$TREE" "$BASE" "$@"; }
 
 # switch_to COMMIT: only files that differ are written, all others keep their
 # times, so make rebuilds no more than it must. The tree is known to be clean.
 switch_to() {
-	local head status=0
-	head=$(state_get head)
+	local status=0 head=${STATE[head]}
 	state_set "base=$BASE" "hash=none" "head=$head" "switching=$1" "to=$SERIES_HASH"
 	tree_git checkout -q -B "$BRANCH" "$1" || status=$?
 	if [ "$status" != 0 ] && [ "$status" -lt 128 ]; then
@@ -204,11 +205,12 @@ drop_mutant() {
 # finish_switch: the last run was stopped in switch_to().
 finish_switch() {
 	local to
-	to=$(state_get switching)
+	state_read
+	to=${STATE[switching]}
 	[ -n "$to" ] || return 0
 	note "finishing the checkout that was interrupted"
 	rm -f "$TREE/.git/index.lock" "$TREE/.git/HEAD.lock"
 	save_dirty
 	tree_git checkout -q -f -B "$BRANCH" "$to"
-	state_set "base=$(state_get base)" "hash=$(state_get to)" "head=$to"
+	state_set "base=${STATE[base]}" "hash=${STATE[to]}" "head=$to"
 }

@@ -183,7 +183,7 @@ def real_kernel_tools(directory):
     """merge_config.sh and kunit.py, as the pristine kernel has them."""
     archive = subprocess.run(
         ["git", "-C", str(REAL_CACHE / "linux.git"), "archive", "refs/heads/base",
-         "scripts/kconfig/merge_config.sh", "tools/testing/kunit"],
+         "scripts/kconfig/merge_config.sh", ":(glob)tools/testing/kunit/*.py", "tools/testing/kunit/.gitignore"],
         check=True, capture_output=True).stdout
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         tar.extractall(directory)
@@ -319,13 +319,14 @@ class SandboxTest(unittest.TestCase):
 
     def fill_cache(self):
         pristine = self.cache / "linux.git"
-        subprocess.run(["git", "init", "-q", "--bare", str(pristine)], check=True)
+        subprocess.run(["git", "init", "-q", "--bare", "--template=", str(pristine)], check=True)
         tar = subprocess.run(["tar", "-C", str(self.kernel), "-cf", "-", "."], check=True,
                              capture_output=True).stdout
         commit = subprocess.run([sys.executable, str(LIB / "tar2git.py"), str(pristine)], input=tar,
                                 check=True, capture_output=True).stdout.decode().strip()
         git(pristine, "update-ref", "refs/heads/base", commit)
         git(pristine, "symbolic-ref", "HEAD", "refs/heads/base")
+        git(pristine, "repack", "-a", "-d", "-q")  # what has few files is copied fast
         (pristine / "origin").write_text("the fake kernel\n")
 
     def make_deb(self, extra=None):
@@ -352,7 +353,7 @@ class SandboxTest(unittest.TestCase):
         """A series of three, written by git itself."""
         clone = self.top / "author"
         shutil.copytree(self.kernel, clone)
-        git(clone, "init", "-q")
+        git(clone, "init", "-q", "--template=")
         git(clone, "add", "-f", "-A")
         git(clone, "commit", "-q", "-m", "base")
         changes = [
@@ -369,6 +370,7 @@ class SandboxTest(unittest.TestCase):
             git(clone, "commit", "-q", "-m", message)
             mail = git(clone, "format-patch", "--stdout", "--zero-commit", "-N", "--no-signature", "-1")
             (self.repo / f"patches/{name}.patch").write_text(mail + "\n\n")
+        git(clone, "repack", "-a", "-d", "-q")
         (self.repo / "series").write_text(
             "# BASE v7.3\n# section: fixes\nfix.patch\n\n# section: tests\nalpha.patch\nbeta.patch\n")
 

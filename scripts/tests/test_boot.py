@@ -129,6 +129,13 @@ class Boots(BuiltTest):
         expect.write_text("the watcher is awake\n")
         self.bad("boot", "boot", names=["the watcher is awake", "reference.expect"])
 
+    def test_interrupted(self):
+        self.console(GOOD, tail="")
+        log = self.repo / "build/results/latest/console.log"
+        self.interrupt("boot", when=lambda: log.exists() and log.stat().st_size > 0, FAKE_QEMU="hang")
+        self.console(GOOD)
+        self.assertTrue(self.good("boot").last.startswith("PASS: "))
+
     def test_several_globs_are_several_boots(self):
         self.console({"gup_alpha": {"one": "ok"}})
         result = self.bad("test", "boot", "--suite", "gup_a*", "--suite", "gup_beta.one")
@@ -301,9 +308,6 @@ class Reuse(BuiltTest):
 
 
 class Interrupted(SandboxTest):
-    def continues(self):
-        self.assertTrue(self.good("boot").last.startswith("PASS: "))
-
     def test_in_the_build(self):
         slow = self.kernel / "Makefile"
         hang = HANG.replace("$", "$$")
@@ -313,7 +317,7 @@ class Interrupted(SandboxTest):
         self.fill_cache()
         started = self.repo / "build/o/reference/started"
         self.interrupt("boot", when=started.exists, FAKE_BUILD="hang")
-        self.continues()
+        self.assertTrue(self.good("boot").last.startswith("PASS: "))
 
     def stop_in_git(self, command):
         """Ctrl-C while git COMMAND runs; all other git is the real one."""
@@ -321,24 +325,15 @@ class Interrupted(SandboxTest):
         write_files(self.bin, {"git": f'#!/bin/sh\ncase " $* " in *" {command} "*)\n'
                                f'touch {started}; exec {HANG};; esac\nexec {real} "$@"\n'})
         (self.bin / "git").chmod(0o755)
-        self.interrupt("boot", when=started.exists)
+        self.interrupt("tree", "apply", when=started.exists)
         (self.bin / "git").unlink()
 
-    def test_in_the_first_checkout(self):
+    def test_in_the_first_checkout_and_in_the_apply(self):
         self.stop_in_git("reset")
         self.assertFalse(self.tree().exists())
-        self.continues()
-
-    def test_in_the_apply(self):
         self.stop_in_git("apply")
-        self.continues()
-
-    def test_in_the_boot(self):
-        self.console(GOOD, tail="")
-        log = self.repo / "build/results/latest/console.log"
-        self.interrupt("boot", when=lambda: log.exists() and log.stat().st_size > 0, FAKE_QEMU="hang")
-        self.console(GOOD)
-        self.continues()
+        self.good("tree", "apply")
+        self.assertEqual(git(self.tree(), "rev-list", "--count", "HEAD"), "4")
 
     def test_in_the_checkout(self):
         self.good("tree", "apply")
@@ -349,7 +344,7 @@ class Interrupted(SandboxTest):
                          f"switching={values['head']}\nto={values['hash']}\n")
         (self.tree() / "mm/gup.c").write_text("half")
         (self.tree() / ".git/index.lock").write_text("")
-        result = self.good("boot")
+        result = self.good("tree", "apply")
         self.assertIn("interrupted", result.output)
         self.assertEqual(git(self.tree(), "status", "--porcelain"), "")
 

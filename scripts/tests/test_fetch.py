@@ -141,6 +141,9 @@ class MirrorTest(SandboxTest):
         write_files(self.top, {"sources.list": f"deb {self.mirror.address} trixie main\n",
                                "apt.conf": APT_CONFIG % {"top": self.top}})
         self.environment["APT_CONFIG"] = str(self.top / "apt.conf")
+        # What is asked for but not there takes most of the time; all of them are in Lists.
+        with open(self.repo / "scripts/lib/debian.py", "a", encoding="utf-8") as module:
+            module.write('\nSUITES = ("sid", "experimental", "forky", "trixie", "trixie-backports")\n')
 
     def deb(self, version, files=(), extra=()):
         """A package as Debian's, holding the fake kernel with these files instead."""
@@ -196,6 +199,7 @@ class Suites(MirrorTest):
     """Which package is taken, by the whole verb."""
 
     def test_the_one_that_matches_is_looked_for_in_every_suite(self):
+        shutil.copy(LIB / "debian.py", self.repo / "scripts/lib")  # all of them
         self.record()
         self.offer("sid", "7.3.6-1", files=OTHER)
         self.offer("experimental", "7.3.5-1")
@@ -407,6 +411,8 @@ class Record(unittest.TestCase):
 class Fetch(MirrorTest):
     def test_the_package(self):
         self.offer("trixie-backports")
+        # A run that was killed leaves nothing that looks whole.
+        write_files(self.cache, {"linux.git.new/HEAD": "half"})
         result = self.good("tree", "fetch")
         self.assertIn("Linux 7.3.4 (Debian package linux-source-7.3_7.3.4-1_all)", result.output)
         # Once per user: a second run, and a second clone, take it from the cache.
@@ -416,19 +422,16 @@ class Fetch(MirrorTest):
         self.assertFalse((self.cache / "download").exists())
 
     def test_what_is_imported_is_what_was_in_the_package(self):
+        """But for the line that ignores all new files."""
+        write_files(self.kernel, {".gitignore": "*.o\n/*\n!/debian/\n"})
         self.offer("trixie-backports")
         self.good("tree", "apply")
+        write_files(self.kernel, {".gitignore": "*.o\n"})
         for path in self.kernel.rglob("*"):
             if path.is_file():
                 copy = self.tree() / path.relative_to(self.kernel)
                 self.assertEqual(copy.read_bytes(), path.read_bytes(), path)
                 self.assertEqual(os.access(copy, os.X_OK), os.access(path, os.X_OK), path)
-
-    def test_the_line_that_ignores_all_new_files_is_left_out(self):
-        write_files(self.kernel, {".gitignore": "*.o\n/*\n!/debian/\n"})
-        self.offer("trixie-backports")
-        self.good("tree", "apply")
-        self.assertEqual((self.tree() / ".gitignore").read_text(), "*.o\n")
 
     def test_without_apt_it_is_kernel_org(self):
         (self.bin / "apt-get").unlink()
@@ -471,10 +474,12 @@ class Fetch(MirrorTest):
         pool = self.offer("trixie-backports")
         size = pool.stat().st_size
         for content in (b"x" * size, pool.read_bytes()):
-            write_files(self.cache, {"download/none": ""})
-            (self.cache / "download" / pool.name).write_bytes(content)
-            self.good("tree", "fetch")
-            shutil.rmtree(self.cache / "linux.git")
+            (self.top / "download").mkdir(exist_ok=True)
+            (self.top / "download" / pool.name).write_bytes(content)
+            with mock.patch.dict(os.environ, self.environment):
+                package, = debian.candidates(self.top / "download", NAME, self.fail)
+                package.download()
+            self.assertEqual(package.path.read_bytes(), pool.read_bytes())
         # A damaged one is downloaded anew, a good one not again.
         self.assertEqual(len(self.mirror.asked(".deb")), 1)
 
@@ -482,12 +487,12 @@ class Fetch(MirrorTest):
         self.offer("trixie-backports")
         results = []
         threads = [threading.Thread(target=lambda: results.append(self.script("tree", "fetch")))
-                   for _ in range(3)]
+                   for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual([r.status for r in results], [0, 0, 0], "\n".join(r.output for r in results))
+        self.assertEqual([r.status for r in results], [0, 0], "\n".join(r.output for r in results))
         self.assertEqual(len({self.base(r) for r in results}), 1)
 
     def test_interrupted_in_the_download(self):
@@ -523,12 +528,6 @@ class Fetch(MirrorTest):
         (self.bin / "git").unlink()
         self.good("tree", "fetch")
 
-    def test_killed_in_the_import_leaves_nothing_that_looks_whole(self):
-        self.offer("trixie-backports")
-        (self.cache / "linux.git.new").mkdir()
-        (self.cache / "linux.git.new/HEAD").write_text("half")
-        self.good("tree", "fetch")
-
 
 @unittest.skipUnless(os.geteuid() == 0, "mounting a small disk needs root")
 class DiskFull(MirrorTest):
@@ -544,8 +543,8 @@ class DiskFull(MirrorTest):
         self.bad("fetch", "tree", "fetch", names=["not enough disk space", "20 MiB free"])
 
     def test_full_in_the_middle(self):
-        self.small_cache("24M")
-        self.offer("trixie-backports", extra={"big1": 8 << 20, "big2": 8 << 20})
+        self.small_cache("12M")
+        self.offer("trixie-backports", extra={"big": 7 << 20})
         # As if the space had gone after the check.
         script = self.repo / "scripts/lib/fetch.sh"
         script.write_text(script.read_text().replace('need_space "$CACHE" 1000 fetch', ":"))
