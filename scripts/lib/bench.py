@@ -12,12 +12,15 @@ there is to draw. Figures that one of the two does not have, a test that printed
 half a line are errors: nothing passes by being absent. Without --gate nothing has a limit.
 
 If each ran more than once there are folders base-1, series-1, base-2 and so on. The smallest
-of what each printed is compared; with --wall, where a nanosecond is one, the medians are, and
-how far they lie apart is said as well.
+of what each printed is compared; with --wall, where a nanosecond is one, walltime.py says how.
+With --also NAME there are NAME-base-1 and so on as well, of another configuration.
 
 bench.py cpus GUEST: an error if the guest had more than one.
 
-bench.py docs RESULTS --command COMMAND: Documentation/performance.md, of result.json.
+bench.py locks OBJECT: how many of its instructions have a lock prefix; an error if not all do.
+
+bench.py docs RESULTS --command COMMAND: Documentation/performance.md, of result.json;
+with --wall Documentation/performance-time.md.
 """
 
 import argparse
@@ -31,6 +34,7 @@ from typing import NamedTuple
 
 import plot
 import splat
+import walltime
 from common import ROOT, Failure, exit_codes, main
 
 FIGURE = re.compile(r"gup_bench: (\w+) (\w+) (\w+) (read|write) ([1-9]\d*) ([1-9]\d*) (\d+)$")
@@ -133,11 +137,7 @@ def compare(base, series):
             raise Failure("bench", f"{side} has no figure for {len(lost)} of the rows, first: {lost[0]}",
                           f"look at {side}*/console.log in the results")
     return [{**key._asdict(), "base": base[key], "series": series[key],
-             "ratio": ratio(series[key], base[key])} for key in base]
-
-
-def ratio(series, base):
-    return series / base if base else (1.0 if not series else float("inf"))
+             "ratio": walltime.ratio(series[key], base[key])} for key in base]
 
 
 # -------------------------------------------------------------------------- gate
@@ -206,20 +206,20 @@ def name_of(row):
     return str(Key(*(row[field] for field in Key._fields)))
 
 
-def print_table(rows, limits, unit):
-    print(f"    {unit:44} {'base':>9} {'series':>9} {'ratio':>7}"
+def print_table(rows, limits):
+    print(f"    {'instructions per page':44} {'base':>9} {'series':>9} {'ratio':>7}"
           + (f" {'at most':>9}" if limits else ""))
     for row in rows:
         line = f"    {name_of(row):44} {row['base']:9.2f} {row['series']:9.2f} {row['ratio']:7.3f}"
-        if "base_spread" in row:
-            line += f"  +-{50 * row['base_spread']:.0f} %, {50 * row['series_spread']:.0f} %"
         if limits and "at_most" in row:
             line += f" {row['at_most']:9.2f}" + ("" if row["good"] else "  OVER")
         print(line)
 
 
-def print_rest(rows, shown=5):
+def print_rest(rows, is_slower=lambda row: row["ratio"] > 1.01, shown=5):
     """A line for each group, and the rows that have become slower."""
+    if not rows:
+        return
     groups = {}
     for row in rows:
         groups.setdefault((row["group"], row["layout"]), []).append(row["ratio"])
@@ -227,45 +227,97 @@ def print_rest(rows, shown=5):
     for (group, layout), ratios in groups.items():
         print(f"    {group + ' ' + layout:44} {len(ratios):9} {statistics.median(ratios):9.3f} "
               f"{min(ratios):7.3f} {max(ratios):9.3f}")
-    slower = sorted((row for row in rows if row["ratio"] > 1.01), key=lambda row: -row["ratio"])
+    slower = sorted(filter(is_slower, rows), key=lambda row: -row["ratio"])
     for row in slower[:shown]:
         print(f"    slower: {name_of(row)}: {row['base']:.2f}, then {row['series']:.2f} ({row['ratio']:.3f})")
     if len(slower) > shown:
-        print(f"    and {len(slower) - shown} more that are slower by more than 1 %, see result.json")
+        print(f"    and {len(slower) - shown} more that are slower, see result.json")
+
+
+def number_in(path):
+    """What is in a file that may be empty, or missing."""
+    text = path.read_text().strip() if path.exists() else ""
+    return int(text) if text else None
 
 
 def load_side(folder):
     """What is known of one kernel: for result.json."""
     run = json.loads((folder / "run.json").read_text())
-    text = folder / "text"
     return {"commit": run["head"], "local_changes": run["local_changes"],
-            "gup_text": int(text.read_text()) if text.exists() else None}, run
+            "gup_text": number_in(folder / "text"), "locked_instructions": number_in(folder / "locks")}, run
 
 
-def measured(results, wall):
-    """What is known of the two, and the rows of both."""
-    folders = [sorted(results.glob(f"{side}-*")) or [results / side] for side in SIDES]
+def measured(results, wall, prefix=""):
+    """What is known of the two, the rows of both, the tests that passed, and a guest."""
+    folders = [sorted(results.glob(f"{prefix}{side}-*")) or [results / f"{prefix}{side}"] for side in SIDES]
     sides = [load_side(of_side[0]) for of_side in folders]
     found = [[figures_of(folder) for folder in of_side] for of_side in folders]
     for of_side in found:
         for other in of_side[1:]:
             compare(of_side[0], other)
     values = [{key: [one[key] for one in of_side] for key in of_side[0]} for of_side in found]
-    typical = statistics.median if wall else min
-    rows = compare(*({key: typical(all_of) for key, all_of in side.items()} for side in values))
+    rows = compare(*({key: min(all_of) for key, all_of in side.items()} for side in values))
     if wall:
-        for row in rows:
-            key = Key(*(row[field] for field in Key._fields))
-            for side, of_side in zip(SIDES, values):
-                row[f"{side}_spread"] = ratio(max(of_side[key]) - min(of_side[key]), row[side])
+        rows = [{**key._asdict(), **walltime.summary(values[0][key], values[1][key])} for key in values[0]]
     tests = sum(len(passed_tests(folder)) for of_side in folders for folder in of_side)
     return sides, rows, tests, folders[1][0]
 
 
-def report(options):
+def shown_rows(rows, gated, table):
+    """Those that are shown one by one, and the others."""
+    shown = gated or judge(rows, read_gate(table)[0], False)[0]
+    shown = shown + [row for row in rows if row["group"] == "gup_test" or (row["layout"], row["access"]) == SHOWN]
+    names = {name_of(row) for row in shown}
+    return shown, [row for row in rows if name_of(row) not in names]
+
+
+# The large folios of kernels without huge pages.
+SHOWN = ("driver4", "write")
+
+
+def conclude(results, said, summary, passed, more):
+    """Write result.json and summary."""
+    (results / "result.json").write_text(json.dumps({
+        **more, "totals": {"passed": passed, "failed": len(said), "skipped": 0},
+    }, indent=1) + "\n")
+    (results / "summary").write_text(summary + "\n")
+    for line in said:
+        print(f"    FAILED: {line}")
+    print(f"{passed} passed, {len(said)} failed", flush=True)
+    return exit_codes()["bench" if said else "pass"]
+
+
+def report_times(options):
+    """Time has no limits."""
     results = options.results
-    ((base, _), (series, run)), rows, tests, folder = measured(results, options.wall)
-    unit = "nanoseconds per page" if options.wall else "instructions per page"
+    ((base, _), (series, run)), rows, tests, folder = measured(results, True)
+    also = {name: measured(results, True, f"{name}-")[1] for name in options.also}
+    for name, of_config in {run["config"]: rows, **also}.items():
+        shown, rest = shown_rows(of_config, [], options.table)
+        print(f"    configuration {name}:")
+        walltime.print_table(shown, name_of)
+        print_rest(rest, lambda row: walltime.told(row) == "slower")
+        walltime.print_counts(of_config)
+    clock = {"step": walltime.step(rows), "shortest": walltime.shortest(rows), "price": walltime.clock_price()}
+    lock = next((walltime.lock_price(rows, of_config) for of_config in also.values()), None)
+    walltime.print_clock(clock)
+    if lock is not None:
+        print(f"    to take and release a page table lock costs {lock:.1f} ns")
+    print(f"    time, {run['accelerator_reason']}; medians, quartiles, and for the ratio a range")
+    if run["accelerator"] == "tcg":
+        print("    Under TCG this is the time of an emulator. It proves nothing about hardware.")
+    return conclude(results, [], f"{len(rows)} figures, time has no limits", tests, {
+        "verdict": "pass", "why": "", "config": run["config"], "unit": "nanoseconds per page",
+        "accelerator": run["accelerator"], "cpu": walltime.cpu_name(), "base": base, "series": series,
+        "qemu": (folder / "qemu-cmd").read_text().strip(), "gate": None, "wrong": [], "clock": clock,
+        "lock_ns": lock, "rows": rows, "also": also})
+
+
+def report(options):
+    if options.wall:
+        return report_times(options)
+    results = options.results
+    ((base, _), (series, run)), rows, tests, folder = measured(results, False)
     limits, more_text = read_gate(options.gate) if options.gate else ([], None)
     gated, wrong = judge(rows, limits, run["config"] in ABSOLUTE)
     wrong += [f"{name_of(row)} takes {row['series']:.2f} per page, at most {row['at_most']:.2f}"
@@ -276,20 +328,12 @@ def report(options):
     if more_text is not None and grown > more_text:
         wrong.append(f"the text of mm/gup.o has grown by {grown} bytes, at most {more_text}")
 
-    shown = gated or judge(rows, read_gate(options.table)[0], False)[0]
-    shown = shown + [row for row in rows if row["group"] == "gup_test"]
-    print_table(shown, gated, unit)
-    names = {name_of(row) for row in shown}
-    print_rest([row for row in rows if name_of(row) not in names])
+    shown, rest = shown_rows(rows, gated, options.table)
+    print_table(shown, gated)
+    print_rest(rest)
     print(f"    text of mm/gup.o without KUnit: {base['gup_text']} bytes, then {series['gup_text']} ({grown:+})"
           + (f", at most {more_text:+}" if more_text is not None else ""))
-    if options.wall:
-        print(f"    time, {run['accelerator_reason']}; the median, and half of what the rounds lie apart")
-        if run["accelerator"] == "tcg":
-            print("    Under TCG this is the time of an emulator. It proves nothing about hardware.")
-        without = "time has no limits"
-    else:
-        without = "series has no section 'batching': no limit is applied"
+    without = "series has no section 'batching': no limit is applied"
     if not options.gate:
         print(f"    {without}")
 
@@ -298,21 +342,15 @@ def report(options):
     what = f"{wrong[0]}" + (f", and {failed - 1} more" if failed > 1 else "") if wrong else ""
     summary = (f"{what + '; ' if what else ''}{len(rows)} figures, "
                + (f"{len(gated)} with a limit, {failed} wrong" if options.gate else without))
-    (results / "result.json").write_text(json.dumps({
-        "verdict": "bench" if wrong else "pass", "why": what, "config": run["config"], "unit": unit,
+    plot.draw(rows, results)
+    return conclude(results, wrong, summary, passed, {
+        "verdict": "bench" if wrong else "pass", "why": what, "config": run["config"],
+        "unit": "instructions per page",
         "accelerator": run["accelerator"], "base": base, "series": series, "gup_text_grown": grown,
         "gup_text_is": "text of mm/gup.o as size(1) has it, reference configuration without KUnit",
         "qemu": (folder / "qemu-cmd").read_text().strip(),
         "gate": [{**row, "name": name_of(row)} for row in gated] if options.gate else None,
-        "wrong": wrong, "totals": {"passed": passed, "failed": failed, "skipped": 0}, "rows": rows,
-    }, indent=1) + "\n")
-    (results / "summary").write_text(summary + "\n")
-    for line in wrong:
-        print(f"    FAILED: {line}")
-    print(f"{passed} passed, {failed} failed", flush=True)
-    if not options.wall:
-        plot.draw(rows, results)
-    return exit_codes()["bench" if wrong else "pass"]
+        "wrong": wrong, "rows": rows})
 
 
 # ------------------------------------------------------------------------- docs
@@ -325,10 +363,6 @@ TITLES = {
     "gup_test": ("The kernel's own gup_test", "256 MiB, by size of the folios and pages per call. `-L` pins for long "
                  "by the slow path, `-a` pins and `-u` gets by the fast path; `put` is giving back."),
 }
-
-
-def figure(value):
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def doc_tables(rows):
@@ -347,7 +381,7 @@ def doc_tables(rows):
         yield "| | " + " | ".join(f"`{head}`" if group == "gup_test" else head for head in heads) + " |"
         yield "| --- |" + " ---: |" * len(heads)
         for name, of_name in cells.items():
-            shown = [f"{figure(row['base'])}, {figure(row['series'])}, {row['ratio']:.2f}" if row else ""
+            shown = [f"{walltime.figure(row['base'])}, {walltime.figure(row['series'])}, {row['ratio']:.2f}" if row else ""
                      for row in map(of_name.get, heads)]
             yield f"| {name} | " + " | ".join(shown) + " |"
 
@@ -391,6 +425,11 @@ def stretches(rows):
 
 def docs(options):
     result = json.loads((options.results / "result.json").read_text())
+    if options.wall:
+        text = "\n".join(walltime.document(result, TITLES, options.command)) + "\n"
+        (ROOT / "Documentation/performance-time.md").write_text(text)
+        print("       wrote Documentation/performance-time.md")
+        return 0
     folder = ROOT / "Documentation/performance"
     folder.mkdir(exist_ok=True)
     pictures = plot.draw(result["rows"], folder)
@@ -423,14 +462,17 @@ PICTURES = {"layouts.svg": "Instructions per page by the order of the folios",
 
 def run():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("verb", choices=["report", "cpus", "docs"])
+    parser.add_argument("verb", choices=["report", "cpus", "locks", "docs"])
     parser.add_argument("results", type=pathlib.Path)
     parser.add_argument("--gate", type=pathlib.Path)
     parser.add_argument("--wall", action="store_true")
+    parser.add_argument("--also", nargs="*", default=[], help="more configurations")
     parser.add_argument("--command", default="scripts/bench --docs")
     parser.add_argument("--table", type=pathlib.Path, default=ROOT / "kunit/bench-gate",
                         help="what is shown one by one")
     options = parser.parse_args()
+    if options.verb == "locks":
+        return walltime.locks(options.results)
     if options.verb == "cpus":
         return one_cpu(console(options.results), options.results / "console.log")
     return docs(options) if options.verb == "docs" else report(options)

@@ -51,7 +51,7 @@ has_symbol() {
 	done < "$1"
 }
 
-# choose_config NAME: set CONFIG, OUT, OVER, FRAGMENTS, TARGETS and MAKE_WORDS.
+# choose_config NAME: set CONFIG, OUT, IMAGE, OVER, FRAGMENTS, TARGETS, HEADERS and MAKE_WORDS.
 choose_config() {
 	local fragment path
 	kind_config --config "$1"
@@ -66,6 +66,12 @@ choose_config() {
 	OVER=$(words "$CONFIGS/$CONFIG.over")
 	OVER=${OVER:-allnoconfig}
 	mapfile -t MAKE_WORDS < <(words "$CONFIGS/$CONFIG.make")
+	# NAME.h is included before all else; it may include others.
+	HEADERS=()
+	if [ -f "$CONFIGS/$CONFIG.h" ]; then
+		HEADERS=("$CONFIGS"/*.h)
+		MAKE_WORDS+=("KCPPFLAGS=-include $CONFIGS/$CONFIG.h")
+	fi
 	mapfile -t TARGETS < <(echo "${ARCH_IMAGE##*/}"; words "$CONFIGS/$CONFIG.targets")
 	for fragment in $(words "$CONFIGS/$CONFIG"); do
 		arch_file path "$fragment"
@@ -143,7 +149,7 @@ config_stamp() {
 build_stamp() {
 	{
 		echo "$HEAD"
-		cat "${FRAGMENTS[@]}" "$LIB/build.sh"
+		cat "${FRAGMENTS[@]}" "${HEADERS[@]}" "$LIB/build.sh"
 		echo "$ARCH_MAKE $OVER ${MAKE_WORDS[*]} ${TARGETS[*]}"
 		gcc --version
 	} | sha256sum
