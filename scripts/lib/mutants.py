@@ -378,9 +378,22 @@ def record(options, mutant, what, lines=(), tests=(), **more):
     return {"killed": 0, not_here(the_plan): NOT_HERE}.get(what, NOT_KILLED)
 
 
+def keep_line_numbers(git, repo):
+    """A warning has the number of its line. Where lines behind a change keep theirs, a kernel
+    in which the changed code is not is the same."""
+    for path in git.text("diff", "--cached", "--name-only").split():
+        lines = pathlib.Path(repo, path).read_text().splitlines(True)
+        ranges = re.findall(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@",
+                            git.text("diff", "--cached", "--unified=0", "--", path), re.M)
+        for old, gone, new, added in reversed([[int(n or 1) for n in found] for found in ranges]):
+            if gone != added:
+                lines.insert(new + max(added - 1, 0), f"#line {old + max(gone, 1)}\n")
+        pathlib.Path(repo, path).write_text("".join(lines))
+
+
 def apply(options):
     """A verdict, and its status, if there is no use in building it."""
-    mutant = by_name(options.name)
+    mutant, arch = by_name(options.name), plan(options.results)["arch"]
     bad = unproven(mutant, plan(options.results))
     if bad:
         return record(options, mutant, *bad)
@@ -391,6 +404,8 @@ def apply(options):
     result = git.run("apply", "--index", "--whitespace=nowarn", str(mutant.path), check=False)
     if result.returncode:
         return record(options, mutant, "does not apply", result.stderr.decode().splitlines()[:2])
+    if arch != FULL:
+        keep_line_numbers(git, options.repo)
     return 0
 
 

@@ -550,6 +550,21 @@ class OnLess(InsideTest):
         self.assertIn("3 mutants (3 kept)", self.on_um().last)
         self.assertEqual(self.boots(), [])
 
+    def test_lines_behind_a_change_keep_their_numbers(self):
+        tree = pathlib.Path(self.repo, "build/prefix/tree")
+        path, old = tree / "mm/gup.c", (tree / "mm/gup.c").read_text().splitlines()
+        for change in ((1, 1, ["more", "lines"]), (2, 4, []), (3, 3, ["more"]), (5, 7, ["less"]), (2, 3, ["same"])):
+            first, last, lines = change
+            path.write_text("\n".join([*old[:first], *lines, *old[last:]]) + "\n")
+            git(tree, "add", "mm/gup.c")
+            mutants.keep_line_numbers(common.Git(tree), tree)
+            numbered, number = {}, 1
+            for line in path.read_text().splitlines():
+                directive = re.match(r"#line (\d+)", line)
+                numbered[number], number = line, int(directive[1]) if directive else number + 1
+            self.assertEqual([numbered[n] for n in range(last + 1, len(old) + 1)], old[last:], change)
+            self.assertEqual("#line" in path.read_text(), len(lines) != last - first, change)
+
     def test_a_survivor_is_one_there_as_well(self):
         self.survivor()
         self.assertIn("1 survived", self.on_um().last)
