@@ -16,6 +16,12 @@ choose_arch() {
 
 kind_arch() { choose_arch "$2"; }
 
+# check_machine CONFIG: can guests of the architecture do what it asks for?
+check_machine() {
+	[ ! -f "$CONFIGS/$1.init" ] || [ "$ARCH_MACHINE" = QEMU ] ||
+		usage_error "--config $1 has an init of its own, which needs QEMU: without --arch $ARCH"
+}
+
 arch_table() { grep -v '^#' "$LIB/arch"; }
 arch_names() { arch_table | cut -d ' ' -f 1 | paste -sd ' '; }
 choose_arch x86_64
@@ -42,16 +48,20 @@ words() {
 	[ ! -f "$1" ] || sed -e 's/#.*//' -e 's/[[:space:]]*$//' -e '/^$/d' "$1"
 }
 
-# has_symbol FRAGMENT: a fragment may be for what a patch of the series brings, and says so
-# by "#NEEDS#SYMBOL"; is that patch there?
-has_symbol() {
-	local line
-	while read -r line; do
-		[[ $line != '#NEEDS#'* ]] || grep -qx "config ${line#'#NEEDS#'}" "$TREE/mm/Kconfig" || return
-	done < "$1"
+# has_needs FRAGMENT: a fragment may be for what a patch of the series brings, and says so
+# by "#NEEDS#SYMBOL", or "#NEEDS#FILE" with a slash in it; is that patch there?
+has_needs() {
+	local need
+	while read -r need; do
+		case $need in
+		*/*) [ -e "$TREE/$need" ] ;;
+		*) grep -qx "config $need" "$TREE/mm/Kconfig" ;;
+		esac || return
+	done < <(sed -n 's/^#NEEDS#//p' "$1")
 }
 
-# choose_config NAME: set CONFIG, OUT, IMAGE, OVER, FRAGMENTS, TARGETS, HEADERS and MAKE_WORDS.
+# choose_config NAME: set CONFIG, OUT, IMAGE, OVER, FRAGMENTS, LEFT_OUT, TARGETS, HEADERS and
+# MAKE_WORDS.
 choose_config() {
 	local fragment path
 	kind_config --config "$1"
@@ -62,7 +72,7 @@ choose_config() {
 	*) OUT=$WORKSPACE/o/$ARCH-$CONFIG ;;
 	esac
 	IMAGE=$OUT/$ARCH_IMAGE
-	FRAGMENTS=()
+	FRAGMENTS=() LEFT_OUT=()
 	OVER=$(words "$CONFIGS/$CONFIG.over")
 	OVER=${OVER:-allnoconfig}
 	mapfile -t MAKE_WORDS < <(words "$CONFIGS/$CONFIG.make")
@@ -78,11 +88,20 @@ choose_config() {
 		[ -f "$path" ] ||
 			die config "configs/$CONFIG names $fragment, which does not exist" \
 				"restore it or remove the line"
-		if has_symbol "$path"; then
+		if has_needs "$path"; then
 			FRAGMENTS+=("$path")
+		else
+			LEFT_OUT+=("$fragment")
 		fi
 	done
 	mkdir -p "$OUT"
+}
+
+# suites_for [GLOB]: those that must run; none where the kernel does not offer them yet.
+suites_for() {
+	local found
+	found=$(py suites "$TREE" ${1:+"$1"}) || return
+	[[ " ${LEFT_OUT[*]} " = *' suites.config '* ]] || echo "$found"
 }
 
 # config_text NAME: all that a configuration is made of.

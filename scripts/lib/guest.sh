@@ -57,6 +57,9 @@ with_usable_kvm() {
 	unshare "$flags" sh -c 'mount --bind /dev/null /dev/kvm && exec "$@"' sh "$@"
 }
 
+# machine_version: what a guest runs on, for keys of kept verdicts. UML is of the kernel itself.
+machine_version() { [ "$ARCH_MACHINE" != QEMU ] || "$QEMU" --version; }
+
 # from_guest EXPRESSION: what lib/guest.py knows of limits.
 from_guest() { PYTHONPATH=$LIB python3 -S -c "from guest import *; print($1)"; }
 

@@ -7,15 +7,19 @@
   mutants.py base RESULTS GUEST                  the named tests without any mutant
   mutants.py apply RESULTS NAME REPO             put one into the work tree
   mutants.py broken RESULTS NAME LOG --since S   record that it does not compile
+  mutants.py same RESULTS NAME --since S         record that nothing of it is built
   mutants.py try RESULTS NAME GUEST --since S    boot the named tests, record the verdict
   mutants.py summary RESULTS                     result.json and table; status by class
   mutants.py refresh REPO HEAD                   export them against HEAD again
 
-SELECTION: --only GLOB, --part I/N, --config NAME; for select also --changed, --again.
+SELECTION: --only GLOB, --part I/N, --config NAME; for select also --arch, --changed, --again.
 GUEST: --tree DIR [--silent S] -- QEMU-COMMAND, where @GLOB@ is replaced.
 
 A test that failed has said which expectation does not hold. One that ended in an oops,
 a panic, a hang or a warning alone has not: that is a crash, and kills nothing.
+
+All tests run on FULL. On another architecture some do not, nor is all code built there: what
+runs has to fail, and a mutant that can tell nothing is "not on" it, which is no failure.
 """
 
 import argparse
@@ -40,7 +44,9 @@ from series import part, write
 MUTANTS = ROOT / "kunit/mutants"
 KEPT = pathlib.Path(os.environ.get("CACHE", "."), "mutants")
 KEEP_DAYS = 60
-NOT_KILLED = 100  # status of a helper that has recorded such a verdict; 1 is a bug's
+FULL = "x86_64"
+# Status of a helper that has recorded such a verdict; 1 is a bug's.
+NOT_KILLED, NOT_HERE = 100, 101
 SAID = re.compile(r"(EXPECTATION|ASSERTION) FAILED")
 
 # Each verdict but "killed", and the class of the exit-code table that it means.
@@ -202,8 +208,8 @@ def select(options):
         found = None if options.again else kept(digest(options.key, glob, str(number)))
         base[glob] = found or {"glob": glob, "runs": number}
     (options.results / "plan.json").write_text(json.dumps({
-        "key": options.key, "config": options.config, "mutants": [mutant.name for mutant in mutants],
-        "base": base}, indent=1) + "\n")
+        "key": options.key, "config": options.config, "arch": options.arch,
+        "mutants": [mutant.name for mutant in mutants], "base": base}, indent=1) + "\n")
     todo = [glob for glob, found in base.items() if "state" not in found]
     (options.results / "base.todo").write_text("".join(glob + "\n" for glob in todo))
     for name, outcome in outcomes.items():
@@ -214,6 +220,17 @@ def select(options):
 
 def plan(results):
     return json.loads((results / "plan.json").read_text())
+
+
+def not_here(the_plan):
+    """The verdict on a mutant that can tell nothing on this architecture."""
+    return "not on " + the_plan["arch"]
+
+
+def globs_here(mutant, the_plan):
+    """What of its tests runs on this architecture."""
+    return [glob for glob in mutant.globs if the_plan["arch"] == FULL
+            or the_plan["base"].get(glob, {}).get("state") != "absent"]
 
 
 # ----------------------------------------------------------------------- a guest
@@ -331,7 +348,10 @@ def base(options):
 
 def unproven(mutant, the_plan):
     """(verdict, lines) if a named test does not pass without the mutant."""
-    for glob in mutant.globs:
+    globs = globs_here(mutant, the_plan)
+    if not globs:
+        return not_here(the_plan), [line for glob in mutant.globs for line in the_plan["base"][glob]["lines"]]
+    for glob in globs:
         found = the_plan["base"].get(glob, {})
         if found.get("state") == "absent":
             return "no such test", [f"Killed-by: {glob}", *found["lines"]]
@@ -350,16 +370,30 @@ def record(options, mutant, what, lines=(), tests=(), **more):
                "brings_back": mutant.brings_back, "killed_by": mutant.globs,
                "tests": list(tests), "lines": list(lines), "kept": False,
                "seconds": round(time.time() - options.since, 1), **more}
-    if what in ("killed", "survived"):  # the others may be the machine's fault
-        keep(mutant.key(plan(options.results)["key"]), outcome)
+    the_plan = plan(options.results)
+    if what in ("killed", "survived", not_here(the_plan)):  # the others may be the machine's fault
+        keep(mutant.key(the_plan["key"]), outcome)
     save(options.results, mutant.name, outcome)
     print(row(outcome))
-    return 0 if what == "killed" else NOT_KILLED
+    return {"killed": 0, not_here(the_plan): NOT_HERE}.get(what, NOT_KILLED)
+
+
+def keep_line_numbers(git, repo):
+    """A warning has the number of its line. Where lines behind a change keep theirs, a kernel
+    in which the changed code is not is the same."""
+    for path in git.text("diff", "--cached", "--name-only").split():
+        lines = pathlib.Path(repo, path).read_text().splitlines(True)
+        ranges = re.findall(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@",
+                            git.text("diff", "--cached", "--unified=0", "--", path), re.M)
+        for old, gone, new, added in reversed([[int(n or 1) for n in found] for found in ranges]):
+            if gone != added:
+                lines.insert(new + max(added - 1, 0), f"#line {old + max(gone, 1)}\n")
+        pathlib.Path(repo, path).write_text("".join(lines))
 
 
 def apply(options):
-    """NOT_KILLED, and a verdict, if there is no use in building it."""
-    mutant = by_name(options.name)
+    """A verdict, and its status, if there is no use in building it."""
+    mutant, arch = by_name(options.name), plan(options.results)["arch"]
     bad = unproven(mutant, plan(options.results))
     if bad:
         return record(options, mutant, *bad)
@@ -370,6 +404,8 @@ def apply(options):
     result = git.run("apply", "--index", "--whitespace=nowarn", str(mutant.path), check=False)
     if result.returncode:
         return record(options, mutant, "does not apply", result.stderr.decode().splitlines()[:2])
+    if arch != FULL:
+        keep_line_numbers(git, options.repo)
     return 0
 
 
@@ -379,13 +415,19 @@ def broken(options):
     return record(options, by_name(options.name), "did not build", (lines or log[-1:])[:3])
 
 
+def same(options):
+    return record(options, by_name(options.name), not_here(plan(options.results)),
+                  ["the kernel is the same without it"])
+
+
 def attempt(options):
     """Boot the named tests. Each of them has to fail; where there are more boots than one, for
     a race, one of them often enough. Globs that differ in the parameter alone share boots."""
     mutant = by_name(options.name)
+    wanted = globs_here(mutant, plan(options.results))
     building = round(time.time() - options.since, 1)
     groups, found, states, seconds = {}, {}, [], 0
-    for glob in mutant.globs:
+    for glob in wanted:
         groups.setdefault(kernel_glob(glob), []).append(glob)
 
     def failing():
@@ -403,11 +445,11 @@ def attempt(options):
                 found.setdefault(glob, []).append(one)
             states.append(worst(judged.values())["state"])
     killers = failing()
-    if len(killers) == len(mutant.globs) or (mutant.runs > 1 and killers):
+    if len(killers) == len(wanted) or (mutant.runs > 1 and killers):
         what, decisive = "killed", worst(found[killers[0]])
         tests = decisive["tests"]
     else:
-        missing = [glob for glob in mutant.globs if glob not in killers]
+        missing = [glob for glob in wanted if glob not in killers]
         decisive = worst(one for glob in missing for one in found[glob] if one["state"] != "fails")
         what = {"crashes": "crash only", "absent": "no such test"}.get(decisive["state"], "survived")
         tests = decisive["tests"] if what == "crash only" else missing
@@ -442,12 +484,13 @@ def summary(options):
             outcomes.append(json.loads(path.read_text()))
         else:
             missing.append(name)
-    counts = {what: sum(o["verdict"] == what for o in outcomes) for what in ("killed", *BAD)}
+    counts = {what: sum(o["verdict"] == what for o in outcomes)
+              for what in ("killed", *BAD, not_here(the_plan))}
     (options.results / "result.json").write_text(json.dumps({
-        **{key: the_plan[key] for key in ("key", "config", "base")}, "counts": counts,
+        **{key: the_plan[key] for key in ("key", "config", "arch", "base")}, "counts": counts,
         "not_run": missing, "mutants": outcomes}, indent=1) + "\n")
     (options.results / "table").write_text("".join(row(o) + "\n" for o in outcomes))
-    bad = [o for o in outcomes if o["verdict"] != "killed"]
+    bad = [o for o in outcomes if o["verdict"] in BAD]
     if bad:
         print("Not killed:")
     for outcome in bad:
@@ -546,13 +589,15 @@ def arguments():
         one.add_argument("--only", action="append")
         one.add_argument("--part")
         one.add_argument("--config", default="reference")
+        one.add_argument("--arch", default=FULL)
         one.add_argument("--changed", action="store_true")
         one.add_argument("--again", action="store_true")
     placed = verb("apply", apply, results, name, ("repo", str))
     unbuilt = verb("broken", broken, results, name, ("log", pathlib.Path))
+    unchanged = verb("same", same, results, name)
     tried = verb("try", attempt, results, name)
     unmutated = verb("base", base, results)
-    for one in (placed, unbuilt, tried):
+    for one in (placed, unbuilt, unchanged, tried):
         one.add_argument("--since", type=float, default=time.time())
     for one in (tried, unmutated):
         one.add_argument("--tree", required=True)

@@ -98,7 +98,8 @@ KERNEL = {
     "Makefile": MAKEFILE,
     "mm/gup.c": GUP_C,
     "mm/memory.c": "// SPDX-License-Identifier: GPL-2.0\nint memory;\n",
-    "mm/Kconfig": "# SPDX-License-Identifier: GPL-2.0\n",
+    "mm/Kconfig": "# SPDX-License-Identifier: GPL-2.0\nconfig GUP_KUNIT_TEST\n",
+    "mm/tests/huge.config": "",
     "mm/Makefile": "# SPDX-License-Identifier: GPL-2.0\nobj-y += gup.o\n",
     "unknown": "CONFIG_NOTHING\n",
     "forced": "".join(f"{line[len('#CHECK#'):]}\n" for path in sorted((ROOT / "configs").glob("*.config"))

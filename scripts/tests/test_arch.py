@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
-"""scripts/boot --arch um: a kernel that is a program, here a shell script."""
+"""--arch um: a kernel that is a program, here a shell script."""
 
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import GOOD, HANG, LIB, PATIENCE, SandboxTest, write_files  # noqa: E402
+from sandbox import GOOD, HANG, LIB, PATIENCE, SandboxTest, ktap, write_files  # noqa: E402
 
 sys.path.insert(0, str(LIB))
 import common  # noqa: E402
@@ -19,6 +20,7 @@ UML = """\
 echo "$*" > "$FAKE_CONSOLE.asked"
 mkdir -p ~/.uml/id
 echo "$HOME" > "$FAKE_CONSOLE.home"
+! grep -q '^# int bug_' "$0" || FAKE_CONSOLE=$FAKE_CONSOLE.bug
 cat "$FAKE_CONSOLE"
 [ "$FAKE_UML" != helper ] || @HANG@ &
 case $FAKE_UML in
@@ -33,13 +35,30 @@ Core dump limits :
 """
 TAIL = "[    0.600000] reboot: System halted\n\n"
 
+MUTANT = """\
+Subject: The bug of %(name)s
+Brings-back: C3
+Killed-by: gup_%(name)s.one
+
+This is why it is a bug.
+
+diff --git a/mm/%(file)s b/mm/%(file)s
+--- a/mm/%(file)s
++++ b/mm/%(file)s
+@@ -1,2 +1,2 @@
+ %(comment)s SPDX-License-Identifier: GPL-2.0
+-%(before)s
++int bug_%(name)s;
+"""
+
 
 class Uml(SandboxTest):
     def prepare(self):
         # The kernel's Makefile has one more target; its options those of um.
         write_files(self.kernel, {"uml.sh": UML})
         makefile = self.kernel / "Makefile"
-        makefile.write_text(makefile.read_text() + "linux:\n\ttest $(ARCH) = um\n\tcp uml.sh $(O)/linux\n\tchmod +x $(O)/linux\n")
+        makefile.write_text(makefile.read_text() + "linux:\n\ttest $(ARCH) = um\n\tcp uml.sh $(O)/linux\n"
+                            "\techo '  CC      all'; sed 's/^/# /' mm/*.c >> $(O)/linux\n\tchmod +x $(O)/linux\n")
         with open(self.kernel / "forced", "a", encoding="utf-8") as forced:
             forced.writelines(line[len("#CHECK#"):] + "\n"
                               for path in (self.repo / "configs/um").glob("*.config")
@@ -91,8 +110,39 @@ class Uml(SandboxTest):
 
     def test_bad_input(self):
         self.bad("usage", "boot", "--arch", "vax", names=["'vax'", "there are: x86_64 um"])
-        self.bad("usage", "boot", "--arch", "um", "--config", "gcov", names=["--config gcov", "needs QEMU"])
+        for verb in ("boot", "mutants"):
+            self.bad("usage", verb, "--arch", "um", "--config", "gcov", names=["--config gcov", "needs QEMU"])
+        self.bad("usage", "check", "--arch", "um", names=["--arch is for --each"])
         self.assertIn("--arch NAME", "\n".join(self.good("boot", "--help").output.splitlines()[:24]))
+
+    def mutant(self, name, file="memory.c", comment="//", before="int memory;"):
+        write_files(self.repo / "kunit/mutants", {f"{name}.patch": MUTANT % locals()})
+
+    def test_mutants(self):
+        (self.bin / "qemu-system-x86_64").unlink()
+        self.mutant("alpha")
+        self.mutant("beta", "Kconfig", "#", "config GUP_KUNIT_TEST")  # which no kernel here has in it
+        self.mutant("absent")
+        (self.top / "console.bug").write_text(HEAD + re.sub(
+            r"(.*    not ok)", r"    # one: EXPECTATION FAILED at mm/tests/x.c:7\n\1",
+            ktap({"gup_alpha": {"one": "not ok"}}), count=1) + TAIL)
+        result = self.good("mutants", "--arch", "um")
+        self.assertIn("3 mutants: 1 killed, 2 not on um", result.last)
+        self.assertRegex(result.output, "beta +the kernel is the same without it")
+        self.assertRegex(result.output, "absent +no test 'gup_absent.one' ran")
+        self.assertIn("(3 kept)", self.good("mutants", "--arch", "um").last)
+
+    def test_each(self):
+        """The suites run from the patch on that brings what their fragment needs."""
+        (self.bin / "qemu-system-x86_64").unlink()
+        (self.repo / "configs/um/suites.config").write_text("#NEEDS#mm/tests/gup_beta_kunit.c\n")
+        self.console({}, HEAD, TAIL)
+        result = self.bad("check", "check", "--each", "--arch", "um", names=["patch 3 (beta.patch)"])
+        self.assertIn("2 passed, 1 failed", result.output)  # two without a suite
+        self.console({"gup_beta": {"one": "ok"}}, HEAD, TAIL)
+        result = self.good("check", "--each", "--arch", "um")
+        self.assertEqual(result.output.count("as before: PASS: 0 suites"), 2)
+        self.assertIn("PASS: 1 suites, 1 passed", result.output)
 
     def test_the_table(self):
         table = common.architectures()

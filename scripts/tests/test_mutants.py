@@ -195,7 +195,7 @@ class InsideTest(MutantsTest):
             status = (self.helper("apply", results, name, tree)
                       or self.helper("try", results, name, *guest))
             git(tree, "reset", "-q", "--hard")
-            if status and "--keep-going" not in options:
+            if status == mutants.NOT_KILLED and "--keep-going" not in options:
                 break
         return self.helper("summary", results), (results / "summary").read_text()
 
@@ -519,6 +519,46 @@ class Refresh(InsideTest):
         self.good("mutants", "--refresh")
         self.assertIn(" int g(void)\n", path.read_text())
         self.good("mutants")
+
+
+class OnLess(InsideTest):
+    """On an architecture that does not run all tests."""
+
+    def on_um(self, *options):
+        return self.script("mutants", "--arch", "um", *options)
+
+    def test_what_does_not_run_there_is_no_failure(self):
+        self.console({**GOOD, "gup_alpha": {"one": "ok", "two": "skip"}})
+        self.killed("fine")
+        self.symbol("mixed", failing())
+        self.mutant("mixed", "mixed", "gup_alpha.one", "gup_alpha.two", "gup_alpha.one.huge")
+        self.mutant("neither", "neither", "gup_alpha.one.huge", "gup_alpha.two")
+        result = self.on_um()
+        self.assertEqual(result.last, "PASS: 3 mutants: 2 killed, 1 not on um")
+        self.assertIn("2 passed, 0 failed", result.output)
+        self.assertRegex(result.output, r"not on um .* neither +no test 'gup_alpha.one.huge' ran; skipped: gup_alpha.two")
+        self.boots()
+        self.assertIn("3 mutants (3 kept)", self.on_um().last)
+        self.assertEqual(self.boots(), [])
+
+    def test_lines_behind_a_change_keep_their_numbers(self):
+        tree = pathlib.Path(self.repo, "build/prefix/tree")
+        path, old = tree / "mm/gup.c", (tree / "mm/gup.c").read_text().splitlines()
+        for change in ((1, 1, ["more", "lines"]), (2, 4, []), (3, 3, ["more"]), (5, 7, ["less"]), (2, 3, ["same"])):
+            first, last, lines = change
+            path.write_text("\n".join([*old[:first], *lines, *old[last:]]) + "\n")
+            git(tree, "add", "mm/gup.c")
+            mutants.keep_line_numbers(common.Git(tree), tree)
+            numbered, number = {}, 1
+            for line in path.read_text().splitlines():
+                directive = re.match(r"#line (\d+)", line)
+                numbered[number], number = line, int(directive[1]) if directive else number + 1
+            self.assertEqual([numbered[n] for n in range(last + 1, len(old) + 1)], old[last:], change)
+            self.assertEqual("#line" in path.read_text(), len(lines) != last - first, change)
+
+    def test_a_survivor_is_one_there_as_well(self):
+        self.survivor()
+        self.assertIn("1 survived", self.on_um().last)
 
 
 class TheRealOnes(unittest.TestCase):
