@@ -119,7 +119,6 @@ class Uml(SandboxTest):
         write_files(self.repo / "kunit/mutants", {f"{name}.patch": MUTANT % locals()})
 
     def test_mutants(self):
-        (self.bin / "qemu-system-x86_64").unlink()
         self.mutant("alpha")
         self.mutant("beta", "Kconfig", "#", "config GUP_KUNIT_TEST")  # which no kernel here has in it
         self.mutant("absent")
@@ -134,7 +133,6 @@ class Uml(SandboxTest):
 
     def test_each(self):
         """The suites run from the patch on that brings what their fragment needs."""
-        (self.bin / "qemu-system-x86_64").unlink()
         (self.repo / "configs/um/suites.config").write_text("#NEEDS#mm/tests/gup_beta_kunit.c\n")
         self.console({}, HEAD, TAIL)
         result = self.bad("check", "check", "--each", "--arch", "um", names=["patch 3 (beta.patch)"])
