@@ -9,7 +9,7 @@ import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import (GOOD, GUP_C, HANG, HEAD, TAIL, BuiltTest, JudgedTest, SandboxTest, git,  # noqa: E402
+from sandbox import (GOOD, GUP_C, HANG, HEAD, KERNEL, TAIL, BuiltTest, JudgedTest, SandboxTest, git,  # noqa: E402
                      ktap, programs_but, write_files)
 
 WARNING = "[    0.55] ------------[ cut here ]------------\n[    0.55] WARNING: mm/gup.c:7 at gup+0x1/0x2\n"
@@ -277,7 +277,7 @@ class Reuse(BuiltTest):
         self.assertEqual(config.stat().st_mtime_ns, before)
 
     def test_an_edit_of_a_kconfig_file_is_configured(self):
-        write_files(self.tree(), {"mm/Kconfig": "# edited\n"})
+        write_files(self.tree(), {"mm/Kconfig": KERNEL["mm/Kconfig"] + "# edited\n"})
         git(self.tree(), "add", "mm/Kconfig")
         self.assertIn(" config ", self.good("boot").output)
 
