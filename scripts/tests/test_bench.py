@@ -387,11 +387,11 @@ class Verb(SandboxTest):
 
     def test_guests_that_go_wrong(self):
         self.side("series", extra="WARNING: mm/gup.c:7 at gup+0x1/0x2\n")
-        self.bad("splat", "bench", names=["series-1: WARNING: mm/gup.c:7"])
+        self.bad("splat", "bench", "--runs", "1", names=["series: WARNING: mm/gup.c:7"])
         self.side("base", tests={"gup_bench": {"gup_bench_layout": "not ok"}})
-        self.bad("test", "bench", names=["base-1: 1 failed, first: gup_bench.gup_bench_layout"])
+        self.bad("test", "bench", "--runs", "1", names=["base: 1 failed, first: gup_bench.gup_bench_layout"])
         (self.top / "console.base").write_text("")
-        self.bad("boot", "bench", names=["base-1: QEMU ended with status 0 and no output"])
+        self.bad("boot", "bench", "--runs", "1", names=["base: QEMU ended with status 0 and no output"])
 
     def test_two_cpus_are_refused(self):
         self.bad("usage", "bench", "--cpus", "2", names=["--cpus 2", "one CPU"])
