@@ -144,6 +144,8 @@ class Applied:
     """What a patch made of a commit before, in a file of the repository: git gives the same
     for the same, but takes half a second for each patch."""
 
+    CODE = hashlib.sha256(pathlib.Path(__file__).read_bytes()).digest()
+
     def __init__(self, git, repo):
         self.path = pathlib.Path(repo, git.text("rev-parse", "--git-dir"), "gup-applied")
         words = [line.split() for line in self.path.read_text().splitlines()] if self.path.exists() else []
@@ -155,8 +157,7 @@ class Applied:
 
     @staticmethod
     def key(head, content):
-        code = pathlib.Path(__file__).read_bytes()
-        return hashlib.sha256(b"%s %s %s" % (head.encode(), hashlib.sha256(code).digest(), content)).hexdigest()
+        return hashlib.sha256(b"%s %s %s" % (head.encode(), Applied.CODE, content)).hexdigest()
 
     def add(self, key, commit):
         with open(self.path, "a", encoding="utf-8") as file:

@@ -174,15 +174,15 @@ fails by these figures, since other programs of the machine disturb them; limits
   also looks at the owner of a lock, which other kernels do not. {lock_price}
   Real kernels are between both: without locks the slow path of base is too fast here, with these it
   is too slow.
-- A kernel for many CPUs could be run as UML, too, but there local_irq_save() is a system call
-  (sigprocmask(), some 2 us), so that its times say nothing of GUP-fast.
+- A kernel for many CPUs could be run as UML, too, but there local_irq_save() is a system call,
+  sigprocmask(), so that its times say nothing of GUP-fast.
 
 ## What it does not mean
 
 - There is no TLB and no hardware that walks page tables. They are memory that only the kernel reads,
   and a change of an entry flushes nothing.
 - There is one CPU. Nobody else wants a lock, or the line of the cache that has a folio's counter: where
-  somebody does, an atomic operation costs ten times as much and more, and series has fewer of them.
+  somebody does, an atomic operation costs a multiple, which is not in these figures.
 - All that a round looks at fits into the CPU's caches: for 4096 pages 32 KiB of entries, 256 KiB of
   `struct page` and 32 KiB of results.
 - Calls are dearer than elsewhere (UML is compiled with `-mcmodel=large`), turning interrupts off
