@@ -333,7 +333,7 @@ def report(options):
     print_rest(rest)
     print(f"    text of mm/gup.o without KUnit: {base['gup_text']} bytes, then {series['gup_text']} ({grown:+})"
           + (f", at most {more_text:+}" if more_text is not None else ""))
-    without = "series has no section 'batching': no limit is applied"
+    without = "series has no section 'batch': no limit is applied"
     if not options.gate:
         print(f"    {without}")
 
@@ -436,7 +436,7 @@ def docs(options):
     lines = [plot.SPDX, "<!-- Written by scripts/bench --docs: do not edit. -->", "# What a page costs", "",
              "Instructions of the guest per page, as QEMU counts them (`-icount`): the same on each machine, and",
              "from run to run. They know nothing of cache misses, or of what an atomic operation costs that others",
-             "want, too. Base is the series up to its section benchmark, series is all of it. Made by", "",
+             "want, too. Base is the series up to its section tests, series is all of it. Made by", "",
              f"    {options.command}", "",
              f"on the configuration {result['config']}, on 1 CPU as QEMU has it without `-cpu`. Kinds of memory are",
              "anonymous unless they say otherwise: `order4` is folios of 16 pages, each page mapped by an entry of",

@@ -48,7 +48,7 @@ def choose(repository, candidates, recorded):
         try:
             commit = take(candidate, repository)
             whole = series.Series()
-            series.apply_series(repository, commit, whole.select(None, False))
+            series.apply_series(repository, commit, whole.select())
             return candidate, commit, differ
         except Failure as failure:
             say(f"{candidate.title}: {failure.what}")

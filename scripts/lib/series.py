@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """series.py: read, hash, apply and refresh the patch series.
 
-  series.py list [--part I/N]        the entries: number, section, file
+  series.py list                     the entries: number, section, file
+  series.py each [--part I/N]        what must stand alone: "first N FILE" is the series up to a
+                                     patch, "topics LIST TOPIC" a topic on what it stands on
+  series.py topics REPO BASE         apply each topic on what it stands on, and all others without it
   series.py until SECTION             how many patches there are to its end
   series.py hash BASE                what applying would depend on
   series.py apply REPO BASE          print the head that this makes, and the hash
@@ -10,7 +13,10 @@
   series.py base REPO BASE           compare BASE with patches/base, print its version and the hash
 
 Selecting (hash, apply, base): --first N takes the first N patches; --on-top adds the
-patches of the sections "seams", "um" and "tests" after them, where they apply.
+patches of the sections "um" and "tests" after them, where they apply. --topics LIST takes
+these sections, all of them, and --without NAME leaves out a patch or a section.
+
+A section is a topic: its patches are in a folder of its name, numbered in their order.
 
 Applying needs no work tree: each patch goes through git mailinfo, git apply
 --cached and git commit-tree on an index of its own. So a patch that fails
@@ -19,6 +25,7 @@ leaves nothing behind, and the same base and series give the same commits.
 
 import argparse
 import bisect
+import collections
 import hashlib
 import os
 import pathlib
@@ -32,7 +39,7 @@ from tar2git import kernel_version
 SERIES = ROOT / "series"
 PATCHES = ROOT / "patches"
 BASE_RECORD = PATCHES / "base"
-ON_TOP = ("seams", "um", "tests")
+ON_TOP = ("um", "tests")
 
 # Every option that could come from a user's configuration is given.
 FORMAT_PATCH = [
@@ -50,6 +57,7 @@ class Entry:
 
     def __init__(self, name, section, block, line):
         self.name, self.section, self.block, self.line = name, section, block, line
+        self.folder = name.rpartition("/")[0]
         self.path = PATCHES / name
 
     def content(self):
@@ -101,18 +109,27 @@ class Series:
             raise Failure("apply", "series has no line '# BASE v<version>'",
                           "add it as the first line, e.g. '# BASE v7.3'")
 
-    def select(self, first, on_top):
-        """[(entry, may be left out)] for the first patches and those on top."""
+    def named(self, name):
+        """The patches of a section, or the one of this name."""
+        found = [e for e in self.entries if name in (e.section, e.name, e.name.removesuffix(".patch"))]
+        if not found:
+            raise Failure("usage", f"the series has no section or patch '{name}'", "sections: " +
+                          ", ".join(dict.fromkeys(e.section for e in self.entries)))
+        return found
+
+    def select(self, first=None, on_top=False, topics="", without=()):
+        """[(entry, may be left out)], see the top of this file."""
         if first is None:
             first = len(self.entries)
         if first > len(self.entries):
             raise Failure("usage", f"the series has {len(self.entries)} patches, not {first}",
                           "series.py list shows them" if not self.entries
                           else f"choose a number from 0 to {len(self.entries)}")
-        chosen = [(e, False) for e in self.entries[:first]]
-        if on_top:
-            chosen += [(e, True) for e in self.entries[first:] if e.section in ON_TOP]
-        return chosen
+        chosen = self.entries[:first] + [e for e in self.entries[first:] if on_top and e.section in ON_TOP]
+        wanted = [e for topic in topics.split(",") for e in self.named(topic)] if topics else chosen
+        out = [e for name in without for e in self.named(name)]
+        return [(e, e.line > (self.entries[first - 1].line if first else 0)) for e in chosen
+                if e in wanted and e not in out]
 
     def until(self, section):
         """How many patches there are to the end of this section."""
@@ -122,9 +139,10 @@ class Series:
                           f"mark it with a line '# section: {section}' before its patches")
         return numbers[-1]
 
-    def hash(self, base, first, on_top):
+    @staticmethod
+    def hash(base, chosen):
         digest = hashlib.sha256(base.encode())
-        for entry, optional in self.select(first, on_top):
+        for entry, optional in chosen:
             content = hashlib.sha256(entry.content()).hexdigest()
             digest.update(f"\n{entry.name} {int(optional)} {content}".encode())
         return digest.hexdigest()
@@ -254,6 +272,57 @@ def apply_series(repo, base, chosen):
     return commits
 
 
+# ---------------------------------------------------------------------- topics
+
+class Topics:
+    """What each topic stands on, as the line "Stands-on:" of its cover letter says."""
+
+    def __init__(self, series):
+        self.needs = {}
+        for name in dict.fromkeys(entry.folder for entry in series.entries if entry.folder):
+            cover = PATCHES / name / "cover"
+            found = re.search(r"^Stands-on: (.+)$", cover.read_text() if cover.is_file() else "", re.M)
+            if not found:
+                raise Failure("apply", f"patches/{name}/cover has no line 'Stands-on:'",
+                              "write one, with the topics that must be applied before, or 'nothing'")
+            self.needs[name] = [word for word in found[1].split() if word != "nothing"]
+        for name, needed in self.needs.items():
+            for other in needed:
+                if other not in self.needs:
+                    raise Failure("apply", f"patches/{name}/cover stands on '{other}', which is no topic",
+                                  "topics: " + ", ".join(self.needs))
+
+    def on(self, topic):
+        """The topic and all that it stands on, in the order of the series."""
+        found, new = set(), {topic}
+        while new:
+            found |= new
+            new = {other for name in new for other in self.needs[name]} - found
+        return [name for name in self.needs if name in found]
+
+    def without(self, topic):
+        """All that does not stand on it."""
+        return [name for name in self.needs if topic not in self.on(name)]
+
+
+def each(series):
+    rows = [f"first {number} {entry.name}" for number, entry in enumerate(series.entries, 1)]
+    topics = Topics(series)
+    return rows + [f"topics {','.join(topics.on(name))} {name}" for name in topics.needs]
+
+
+def apply_topics(repo, base):
+    series = Series()
+    topics = Topics(series)
+    for name in topics.needs:
+        for what, chosen in (("on what it stands on", topics.on(name)), ("left out", topics.without(name))):
+            try:
+                apply_series(repo, base, series.select(topics=",".join(chosen)))
+                print(f"ok {name} {what}")
+            except Failure as failure:
+                print(f"bad {name} {what}: {failure.what}")
+
+
 # --------------------------------------------------------------------- refresh
 
 def part(items, which):
@@ -262,7 +331,7 @@ def part(items, which):
     if not found or (found[1] != "auto" and int(found[1]) > int(found[2])):
         raise Failure("usage", f"--part wants I/N or auto/N, not '{which}'")
     count = int(found[2])
-    first = int(Series().hash("", None, False), 16) % count if found[1] == "auto" else int(found[1]) - 1
+    first = int(Series.hash("", Series().select()), 16) % count if found[1] == "auto" else int(found[1]) - 1
     if not items[first::count]:
         raise Failure("usage", f"--part {which}: there are only {len(items)}")
     return items[first::count]
@@ -277,7 +346,7 @@ def subject_of(content):
 
 
 def file_name(subject, taken):
-    slug = re.sub(r"[^a-z0-9]+", "-", subject.lower()).strip("-")
+    slug = re.sub(r"[^a-z0-9_]+", "-", subject.lower()).strip("-")
     if len(slug) > 60:  # cut between words
         slug = slug[:61].rpartition("-")[0] or slug[:60]
     slug = slug or "patch"
@@ -317,10 +386,23 @@ def place(series, names):
     return placed
 
 
+def numbered(series, placed):
+    """[(name, name with the folder of its block and its number there)]"""
+    folders = {entry.block: entry.folder for entry in series.entries}
+    count, names = collections.Counter(), []
+    for block, name in placed:
+        folder = folders.get(block, "")
+        count[folder] += 1
+        slug = re.sub(r"^\d{4}-", "", name.rpartition("/")[2])
+        names.append((name, f"{folder}/{count[folder]:04}-{slug}" if folder else name))
+    return names
+
+
 def write(path, content):
     """Replace a file as a whole, and only if that changes it."""
     if path.exists() and path.read_bytes() == content:
         return False
+    path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
     temporary.write_bytes(content)
     os.replace(temporary, path)
@@ -350,12 +432,16 @@ def export(repo, base, head):
         if names.get(subject):
             name = names[subject].pop(0)
         else:
-            name = file_name(subject, {e.name for e in series.entries} | patches.keys())
+            # A topic's name says what the subject begins with.
+            short = re.sub(r"^[^ ]*: ", "", subject) if any(e.folder for e in series.entries) else subject
+            name = file_name(short, {e.name for e in series.entries} | patches.keys())
         patches[name] = content
     verify(repo, base, zip(commits, patches.items()))
+    placed = place(series, list(patches))
+    names = numbered(series, placed)
     return {
-        **{PATCHES / name: content for name, content in patches.items()},
-        SERIES: series.text(place(series, list(patches))).encode(),
+        **{PATCHES / new: patches[old] for old, new in names},
+        SERIES: series.text([(block, new) for (block, _), (_, new) in zip(placed, names)]).encode(),
         BASE_RECORD: base_record(git, base, head).encode(),
     }
 
@@ -463,24 +549,35 @@ def check_base(repo, base):
 
 def run():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("verb", choices=["list", "until", "hash", "apply", "refresh", "same", "base"])
+    parser.add_argument("verb", choices=["list", "each", "until", "hash", "apply", "topics", "refresh",
+                                         "same", "base"])
     parser.add_argument("arguments", nargs="*")
     parser.add_argument("--first", type=int)
     parser.add_argument("--on-top", action="store_true")
+    parser.add_argument("--topics", default="")
+    parser.add_argument("--without", action="append", default=[])
     parser.add_argument("--part", default="1/1")
     options = parser.parse_args()
     arguments = options.arguments
+
+    def chosen():
+        return Series().select(options.first, options.on_top, options.topics, options.without)
+
     if options.verb == "list":
-        for number, entry in part(list(enumerate(Series().entries, 1)), options.part):
+        for number, entry in enumerate(Series().entries, 1):
             print(f"{number:4} {entry.section:10} {entry.name}")
+    elif options.verb == "each":
+        print("\n".join(part(each(Series()), options.part)))
+    elif options.verb == "topics":
+        apply_topics(*arguments)
     elif options.verb == "until":
         print(Series().until(arguments[0]))
     elif options.verb == "hash":
-        print(Series().hash(arguments[0], options.first, options.on_top))
+        print(Series.hash(arguments[0], chosen()))
     elif options.verb == "apply":
-        whole = Series()
-        commits = apply_series(*arguments, whole.select(options.first, options.on_top))
-        print(commits[-1][0] if commits else arguments[1], whole.hash(arguments[1], options.first, options.on_top))
+        patches = chosen()
+        commits = apply_series(*arguments, patches)
+        print(commits[-1][0] if commits else arguments[1], Series.hash(arguments[1], patches))
     elif options.verb == "refresh":
         refresh(*arguments)
     elif options.verb == "same":
@@ -489,7 +586,7 @@ def run():
         version, remark = check_base(*arguments)
         if remark:
             print(f"       {remark}", file=sys.stderr)
-        print(version, Series().hash(arguments[1], options.first, options.on_top))
+        print(version, Series.hash(arguments[1], chosen()))
     return 0
 
 

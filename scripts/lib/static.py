@@ -10,6 +10,7 @@
   mutants    each test of the suites has a mutant that it kills, or a reason why it has none
 """
 
+import collections
 import fnmatch
 import re
 import subprocess
@@ -19,9 +20,11 @@ import warnings
 import splat
 from common import LIB, ROOT, Failure, main
 from mutants import load
-from series import PATCHES, Series, subject_of
+from series import PATCHES, Series, Topics, subject_of
 
-SECTIONS = ("fixes", "seams", "um", "tests", "benchmark", "docs", "legacy", "batching")
+SECTIONS = ("fixes-count", "fixes-huge", "fixes", "um", "tests", "batch", "docs", "legacy")
+# What can be mailed at once, says Documentation/process/submitting-patches.rst.
+MOST = 15
 NO_TAG = ("COPYING", "series")  # the licence itself; a file whose first line is fixed
 PRIVATE = re.compile(r"(?<![\w.$}/])/(home|root|tmp|work|Users|mnt|srv)/\w")
 MIRROR = re.compile(r"https?://[\w.-]*(deb|ubuntu|mirror|archive|registry|pypi|npmjs)\b", re.I)
@@ -46,7 +49,7 @@ def text(name):
 
 def spdx():
     for name in files():
-        if name not in NO_TAG and not name.endswith(".patch"):
+        if name not in NO_TAG and not name.endswith((".patch", "/cover")):
             if not re.search(r"SPDX-License-Identifier: GPL-2\.0", "\n".join(text(name).splitlines()[:5])):
                 yield f"{name}: no SPDX tag in its first lines"
     for name in files():
@@ -71,15 +74,24 @@ def neutral():
 def series():
     the_series = Series()
     names = [entry.name for entry in the_series.entries]
-    for path in sorted(PATCHES.glob("*.patch")):
-        if path.name not in names and path.name != "0000-cover-letter.patch":
-            yield f"patches/{path.name} is not in series"
+    count = collections.Counter()
+    for path in sorted(PATCHES.rglob("*.patch")):
+        if str(path.relative_to(PATCHES)) not in names:
+            yield f"patches/{path.relative_to(PATCHES)} is not in series"
+    for topic in Topics(the_series).needs:
+        if not re.match(r"Subject: \S.{10,70}\nStands-on: .+\n\n\S", text(f"patches/{topic}/cover")):
+            yield f"patches/{topic}/cover: does not begin with Subject:, Stands-on:, an empty line and a text"
     for entry in the_series.entries:
         content = entry.content()
         where = f"patches/{entry.name}"
         message = content.decode("utf-8", "replace").split("\ndiff --git ")[0]
         if entry.section not in SECTIONS:
             yield f"series line {entry.line}: section '{entry.section}' is none of {SECTIONS}"
+        count[entry.section] += 1
+        if count[entry.section] == MOST + 1:
+            yield f"patches/{entry.section}/ has more than {MOST} patches"
+        if not entry.name.startswith(f"{entry.section}/{count[entry.section]:04}-"):
+            yield f"series line {entry.line}: is number {count[entry.section]} of {entry.section}: scripts/tree refresh"
         if not message.startswith("From " + "0" * 40 + " "):
             yield f"{where}: was not written with --zero-commit"
         for field in ("From: ", "Date: ", "Subject: [PATCH] "):

@@ -148,7 +148,7 @@ TEXT = """\
 
 Nanoseconds per page on a real CPU. User Mode Linux (UML) is a kernel that runs as a program of
 the host: the walks of mm/gup.c are the same, and nothing is emulated. Base is the series up to its
-section benchmark, series is all of it. Made by
+section tests, series is all of it. Made by
 
     {command}
 

@@ -139,11 +139,11 @@ class Until(unittest.TestCase):
     def test_the_end_of_a_section(self):
         fake = series.Series.__new__(series.Series)
         fake.entries = [series.Entry(name, section, 0, 0) for name, section in
-                        (("a", "fixes"), ("b", "tests"), ("c", "benchmark"), ("d", "docs"))]
-        self.assertEqual([fake.until(name) for name in ("fixes", "benchmark", "docs")], [1, 3, 4])
+                        (("a", "fixes"), ("b", "tests"), ("c", "tests"), ("d", "docs"))]
+        self.assertEqual([fake.until(name) for name in ("fixes", "tests", "docs")], [1, 3, 4])
         with self.assertRaises(common.Failure) as failure:
-            fake.until("batching")
-        self.assertIn("batching", failure.exception.what)
+            fake.until("batch")
+        self.assertIn("batch", failure.exception.what)
 
 
 GATE = "layout order0 slow_pin write 10 1/2\nlayout pmd * * 10 1.01\ntext 100\n"
@@ -345,7 +345,7 @@ class Verb(SandboxTest):
         with open(clone / "mm/gup.c", "a", encoding="utf-8") as source:
             source.write("int batched;\n")
         self.patch(clone, "batch")
-        self.write_series("\n# section: batching\nbatch.patch\n")
+        self.write_series("\n# section: batch\nbatch.patch\n")
         write_files(self.repo, {"kunit/bench-gate": GATE.replace("order0", "order7")})
         write_files(self.bin, {"qemu-system-x86_64": QEMU, "gnuplot": GNUPLOT})
         (self.bin / "gnuplot").chmod(0o755)
@@ -362,8 +362,7 @@ class Verb(SandboxTest):
 
     def write_series(self, end):
         (self.repo / "series").write_text(
-            "# BASE v7.3\n# section: fixes\nfix.patch\n\n# section: tests\nalpha.patch\nbeta.patch\n\n"
-            "# section: benchmark\nbench.patch\n" + end)
+            "# BASE v7.3\n# section: fixes\nfix.patch\n\n# section: tests\nalpha.patch\nbeta.patch\nbench.patch\n" + end)
 
     def side(self, name, slow_pin=400, tests=None, extra=""):
         figures = line("order7", took=slow_pin) + line("pmd", took=60) + extra
@@ -435,7 +434,7 @@ class Verb(SandboxTest):
         self.write_series("")
         self.assertIn("no limit is applied", self.good("bench", "--runs", "1").output)
         (self.repo / "series").write_text("# BASE v7.3\n# section: fixes\nfix.patch\n")
-        self.bad("apply", "bench", names=["no patch in a section 'benchmark'"])
+        self.bad("apply", "bench", names=["no patch in a section 'tests'"])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import re
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from sandbox import LIB, ROOT, write_files  # noqa: E402
@@ -157,6 +158,67 @@ class Placing(unittest.TestCase):
     def test_subjects(self):
         mail = b"From 0\nSubject: [PATCH] mm/gup: a long\n subject in two lines\n\nbody\nSubject: no\n"
         self.assertEqual(series.subject_of(mail), "mm/gup: a long subject in two lines")
+
+
+class Topics(unittest.TestCase):
+    """A series of folders: what each stands on, what is chosen, how files are numbered."""
+
+    COVERS = {"one": "nothing", "two": "one", "three": "nothing", "four": "two three"}
+
+    def setUp(self):
+        top = tempfile.TemporaryDirectory()
+        self.addCleanup(top.cleanup)
+        self.top = pathlib.Path(top.name)
+        write_files(self.top, {
+            **{f"patches/{name}/cover": f"Subject: x\nStands-on: {on}\n\nWhy.\n" for name, on in self.COVERS.items()},
+            "series": "# BASE v7.3\n" + "".join(f"\n# section: {name}\n{name}/0001-a.patch\n{name}/0002-b.patch\n"
+                                              for name in self.COVERS)})
+        for name, path in (("PATCHES", "patches"), ("SERIES", "series")):
+            patch = mock.patch.object(series, name, self.top / path)
+            patch.start()
+            self.addCleanup(patch.stop)
+        self.series = series.Series()
+
+    def bad(self, kind, *names, run):
+        with self.assertRaises(common.Failure) as failure:
+            run()
+        self.assertEqual(failure.exception.kind, kind)
+        for name in names:
+            self.assertIn(name, f"{failure.exception.what} {failure.exception.step}")
+
+    def test_what_they_stand_on(self):
+        topics = series.Topics(self.series)
+        self.assertEqual(topics.on("four"), ["one", "two", "three", "four"])
+        self.assertEqual(topics.on("three"), ["three"])
+        self.assertEqual(topics.without("one"), ["three"])
+        self.assertEqual(topics.without("three"), ["one", "two"])
+        self.assertEqual(series.each(self.series)[-3:], ["topics one,two two", "topics three three",
+                                                         "topics one,two,three,four four"])
+
+    def test_covers_that_do_not_say(self):
+        (self.top / "patches/two/cover").write_text("Subject: x\n")
+        self.bad("apply", "patches/two/cover", run=lambda: series.Topics(self.series))
+        (self.top / "patches/two/cover").write_text("Stands-on: five\n")
+        self.bad("apply", "'five'", "one, two, three, four", run=lambda: series.Topics(self.series))
+        (self.top / "patches/two/cover").unlink()
+        self.bad("apply", "patches/two/cover", run=lambda: series.Topics(self.series))
+
+    def chosen(self, **selection):
+        return " ".join(entry.name[:-len(".patch")] for entry, _ in self.series.select(**selection))
+
+    def test_what_is_chosen(self):
+        self.assertEqual(self.chosen(topics="three,one"), "one/0001-a one/0002-b three/0001-a three/0002-b")
+        self.assertEqual(self.chosen(topics="one,two", without=["two", "one/0001-a"]), "one/0002-b")
+        self.assertEqual(self.chosen(without=["one", "two", "four", "three/0002-b.patch"]), "three/0001-a")
+        for selection in ({"topics": "one,five"}, {"without": ["one/0003-c"]}):
+            self.bad("usage", "sections: one, two", run=lambda chosen=selection: self.series.select(**chosen))
+
+    def test_numbers(self):
+        names = ["one/0002-b.patch", "new.patch", "one/0001-a.patch", "two/0001-a.patch", "four/0002-b.patch"]
+        placed = series.place(self.series, names)
+        self.assertEqual([new for _, new in series.numbered(self.series, placed)],
+                         ["one/0001-b.patch", "one/0002-new.patch", "one/0003-a.patch", "two/0001-a.patch",
+                          "four/0001-b.patch"])
 
 
 class Config(unittest.TestCase):
