@@ -29,6 +29,7 @@ DEPENDENCIES=(
 	coverage:gcovr:gcovr
 	manual:groff:groff-base
 	plot:gnuplot:gnuplot-nox
+	check:quilt:quilt
 	check:sparse:sparse
 	check:shellcheck:shellcheck
 	check:codespell:codespell
