@@ -18,7 +18,7 @@ import tempfile
 import time
 import unittest
 
-from sandbox import PATIENCE
+from sandbox import PATIENCE, PYTHON_SERVER
 
 HERE = pathlib.Path(__file__).resolve().parent
 SHOWN = 5  # of the dearest
@@ -100,6 +100,8 @@ def main():
             print(f"FAILED: {one.name} (status {status})\n{output}", flush=True)
     for seconds, name in sorted(times, reverse=True)[:SHOWN]:
         print(f"       {seconds:5.1f} s of CPU time  {name}")
+    PYTHON_SERVER.kill()
+    PYTHON_SERVER.wait()  # and count what its forks have used
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"       {time.monotonic() - start:5.1f} s in all, {used.ru_utime + used.ru_stime:.1f} s of CPU time")
     print(f"{len(wanted) - len(failed) - skipped} passed, {len(failed)} failed")

@@ -18,6 +18,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -48,6 +49,22 @@ def start_of_a_program():
     subprocess.run([sys.executable, "-S", "-c", ""], check=True)
     return time.monotonic() - start
 
+
+def start_python():
+    """What is told in python.py: the server, and the program that asks it."""
+    listener, program = socket.socket(socket.AF_UNIX), WORK / "python3"
+    listener.bind(str(WORK / "python"))
+    listener.listen(64)
+    subprocess.run(["gcc", "-O1", "-o", program, f'-DPYTHON="{sys.executable}"', f'-DSERVER="{WORK}/python"',
+                    HERE / "python3.c"], check=True)
+    server = subprocess.Popen([sys.executable, "-S", HERE / "python.py", program], stdin=listener,
+                              stdout=subprocess.DEVNULL, process_group=0, env={**os.environ, "LC_ALL": "C"})
+    listener.close()
+    atexit.register(server.kill)
+    return program, server
+
+
+PYTHON, PYTHON_SERVER = start_python()
 
 # Seconds, for all that could wait for ever: hundreds of times what the slowest script takes
 # on this machine, beside what else it does now. No verdict of a test depends on it: it ends a
@@ -303,7 +320,7 @@ class SandboxTest(unittest.TestCase):
         write_files(self.bin, {"qemu-system-x86_64": FAKE_QEMU, "apt-get": FAKE_APT})
         for program in self.bin.iterdir():
             program.chmod(0o755)
-        (self.bin / "python3").symlink_to(sys.executable)  # not a shim, which is slow
+        (self.bin / "python3").symlink_to(PYTHON)
         (self.repo / "patches").mkdir()
         (self.repo / "series").write_text("# BASE v7.3\n# section: fixes\n\n# section: tests\n")
         self.console(GOOD)
@@ -403,12 +420,13 @@ class SandboxTest(unittest.TestCase):
         return result
 
     def interrupt(self, verb, *arguments, when, **environment):
-        """Ctrl-C, to the whole process group, as soon as when() is true."""
+        """Ctrl-C, to the whole process group, as soon as when() is true. All is in that group:
+        not with our own Python."""
         process = subprocess.Popen([str(self.repo / "scripts" / verb), *arguments], text=True,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    stdin=subprocess.DEVNULL, start_new_session=True,
                                    preexec_fn=not_in_the_background,
-                                   env=dict(self.environment, **environment))
+                                   env=dict(self.environment, REAL_PYTHON="yes", **environment))
         # A shell that is just starting a program would leave that one running, with our
         # pipe open: not before all of them wait for something.
         self.wait(lambda: when() or process.poll() is not None)

@@ -16,7 +16,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import CODES, LIB, ROOT, SandboxTest, git, write_files  # noqa: E402
+from sandbox import CODES, LIB, PYTHON, ROOT, SandboxTest, git, write_files  # noqa: E402
 from test_fetch import MirrorTest  # noqa: E402
 
 sys.path.insert(0, str(LIB))
@@ -89,7 +89,7 @@ class Verb(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.top, ignore_errors=True)
         self.bin, self.cache = self.top / "bin", self.top / "cache"
         self.program("apt-get", "exit 100")
-        (self.bin / "python3").symlink_to(sys.executable)
+        (self.bin / "python3").symlink_to(PYTHON)
         self.environment = dict(os.environ, PATH=f"{self.bin}:{os.environ['PATH']}",
                                 XDG_CACHE_HOME=str(self.cache), GIT_ALLOW_PROTOCOL="file")
 
