@@ -135,7 +135,7 @@ class Uml(SandboxTest):
         """The suites run from the patch on that brings what their fragment needs."""
         (self.repo / "configs/um/suites.config").write_text("#NEEDS#mm/tests/gup_beta_kunit.c\n")
         self.console({}, HEAD, TAIL)
-        result = self.bad("check", "check", "--each", "--arch", "um", names=["patch 3 (beta.patch)"])
+        result = self.bad("check", "check", "--each", "--arch", "um", names=["FAILED: beta.patch: FAIL(test)"])
         self.assertIn("2 passed, 1 failed", result.output)  # two without a suite
         self.console({"gup_beta": {"one": "ok"}}, HEAD, TAIL)
         result = self.good("check", "--each", "--arch", "um")

@@ -271,7 +271,7 @@ class Report(unittest.TestCase):
         self.assertIn("| order0, slow_pin: lock held | 40 | 10240, if somebody waits 640 |", text)
 
     def test_the_pages_between_two_looks_are_those_of_the_series(self):
-        patches = "".join(path.read_text() for path in (common.ROOT / "patches").glob("*.patch"))
+        patches = "".join(path.read_text() for path in (common.ROOT / "patches").rglob("*.patch"))
         self.assertIn(f"\n+#define GUP_BREATHE\t{bench.BREATHE_PAGES}\n", patches)
 
     def test_the_documentation_of_limits(self):

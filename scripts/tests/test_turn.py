@@ -33,8 +33,8 @@ COUNTS = """\
 print(1, 0, 0)
 """
 # Of step fetch nothing is shown if it works.
-ALWAYS = ["check --static", "boot --arch um", "boot --arch um --patches 3 --suite gup_slow",
-          "boot --arch um --patches 3 --suite gup_fast", "boot", "check --kernel"]
+ALWAYS = ["check --static", "boot --arch um", "boot --arch um --topics um,tests --suite gup_slow",
+          "boot --arch um --topics um,tests --suite gup_fast", "boot", "check --kernel"]
 IN_TURN = ["bench", "each", "mutants", "sample", "kunit_um", "kunit_x86"]
 
 
