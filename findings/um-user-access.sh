@@ -17,12 +17,16 @@ set -euo pipefail
 version=7.3.4-1~bpo13+1
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+trap 'echo "failed: $BASH_COMMAND"; tail -n 5 "$dir/log" "$dir/console"' ERR
+for tool in make gcc flex bison bc; do
+	command -v "$tool" > /dev/null || { echo "needs $tool"; exit 1; }
+done
 cd "$dir"
 
 # Of the mirror that this machine uses, the suite that has the package.
 mkdir -p lists/partial cache/archives/partial
 # shellcheck disable=SC2016
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m 1 '/debian/$')
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sed -n '\|/debian/$|{p;q}')
 echo "deb $mirror trixie-backports main" > sources.list
 options=(-o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=/dev/null
 	-o "Dir::State::Lists=$dir/lists" -o "Dir::Cache=$dir/cache")
@@ -85,7 +89,7 @@ printf '%s\n' 'nod /kmsg 0600 0 0 c 1 11' "file /init $dir/init 0755 0 0" > ../l
 printf 'CONFIG_%s\n' 64BIT=y PRINTK=y BINFMT_ELF=y BLK_DEV_INITRD=y ADVISE_SYSCALLS=y STDERR_CONSOLE=y "INITRAMFS_SOURCE=\"$dir/list\"" > ../config
 make -s ARCH=um KCONFIG_ALLCONFIG=../config allnoconfig
 make -s ARCH=um CC="$(command -v ccache > /dev/null && echo 'ccache ')gcc" -j"$(nproc)" linux > ../log 2>&1
-./linux mem=64M < /dev/null > ../console 2>&1 || true
+timeout 300 ./linux mem=64M < /dev/null > ../console 2>&1 || true
 grep -o 'Linux version [^ ]*' ../console
 grep -o 'seen: .*' ../console | tee ../seen
 diff - ../seen << 'END'

@@ -109,15 +109,17 @@ class Series:
             raise Failure("apply", "series has no line '# BASE v<version>'",
                           "add it as the first line, e.g. '# BASE v7.3'")
 
-    def named(self, name):
+    def named(self, name, topics_only=False):
         """The patches of a section, or the one of this name."""
-        found = [e for e in self.entries if name in (e.section, e.name, e.name.removesuffix(".patch"))]
+        found = [e for e in self.entries if name == e.section or
+                 not topics_only and name in (e.name, e.name.removesuffix(".patch"))]
         if not found:
-            raise Failure("usage", f"the series has no section or patch '{name}'", "sections: " +
+            what = "section" if topics_only else "section or patch"
+            raise Failure("usage", f"the series has no {what} '{name}'", "sections: " +
                           ", ".join(dict.fromkeys(e.section for e in self.entries)))
         return found
 
-    def select(self, first=None, on_top=False, topics="", without=()):
+    def select(self, first=None, on_top=False, topics=None, without=()):
         """[(entry, may be left out)], see the top of this file."""
         if first is None:
             first = len(self.entries)
@@ -126,7 +128,7 @@ class Series:
                           "series.py list shows them" if not self.entries
                           else f"choose a number from 0 to {len(self.entries)}")
         chosen = self.entries[:first] + [e for e in self.entries[first:] if on_top and e.section in ON_TOP]
-        wanted = [e for topic in topics.split(",") for e in self.named(topic)] if topics else chosen
+        wanted = chosen if topics is None else [e for name in topics for e in self.named(name, topics_only=True)]
         out = [e for name in without for e in self.named(name)]
         return [(e, e.line > (self.entries[first - 1].line if first else 0)) for e in chosen
                 if e in wanted and e not in out]
@@ -317,7 +319,7 @@ def apply_topics(repo, base):
     for name in topics.needs:
         for what, chosen in (("on what it stands on", topics.on(name)), ("left out", topics.without(name))):
             try:
-                apply_series(repo, base, series.select(topics=",".join(chosen)))
+                apply_series(repo, base, series.select(topics=chosen))
                 print(f"ok {name} {what}")
             except Failure as failure:
                 print(f"bad {name} {what}: {failure.what}")
@@ -554,7 +556,7 @@ def run():
     parser.add_argument("arguments", nargs="*")
     parser.add_argument("--first", type=int)
     parser.add_argument("--on-top", action="store_true")
-    parser.add_argument("--topics", default="")
+    parser.add_argument("--topics", type=lambda text: text.split(","))
     parser.add_argument("--without", action="append", default=[])
     parser.add_argument("--part", default="1/1")
     options = parser.parse_args()

@@ -26,6 +26,7 @@ import types
 from contextlib import suppress
 from importlib.machinery import SourceFileLoader
 
+PARENT = os.getppid()
 # What scripts/lib and the kernel's kunit.py import. That of a sandbox they import themselves.
 STANDARD = ("argparse bisect concurrent.futures.thread dataclasses datetime difflib fnmatch hashlib importlib.util "
             "json pathlib resource selectors shlex shutil statistics subprocess tarfile tempfile textwrap typing "
@@ -37,10 +38,10 @@ ABOVE = 300  # all that a client has open is below
 
 def serve(listener):
     """In a fork: the socket of its client."""
-    parent, clients = os.getppid(), {}
+    clients = {}
     poll = select.poll()
     poll.register(listener, select.POLLIN)
-    while os.getppid() == parent:
+    while os.getppid() == PARENT:
         # One at a time: what comes next may have been closed by then, and opened for another.
         ready = next((file for file, _ in poll.poll(1000)), None)
         if ready == listener.fileno():
@@ -58,7 +59,7 @@ def serve(listener):
         elif ready is not None:
             client, pid, end = clients[ready]
             if ready != end:
-                os.kill(pid, signal.SIGKILL)  # as its client was
+                os.killpg(pid, signal.SIGKILL)  # as its client was
             answer(client, os.waitpid(pid, 0)[1])
             for one in (client.fileno(), end):
                 poll.unregister(one)

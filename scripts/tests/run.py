@@ -100,8 +100,9 @@ def main():
             print(f"FAILED: {one.name} (status {status})\n{output}", flush=True)
     for seconds, name in sorted(times, reverse=True)[:SHOWN]:
         print(f"       {seconds:5.1f} s of CPU time  {name}")
-    PYTHON_SERVER.kill()
-    PYTHON_SERVER.wait()  # and count what its forks have used
+    if PYTHON_SERVER:
+        PYTHON_SERVER.kill()
+        PYTHON_SERVER.wait()  # and count what its forks have used
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"       {time.monotonic() - start:5.1f} s in all, {used.ru_utime + used.ru_stime:.1f} s of CPU time")
     print(f"{len(wanted) - len(failed) - skipped} passed, {len(failed)} failed")

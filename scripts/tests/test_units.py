@@ -207,10 +207,12 @@ class Topics(unittest.TestCase):
         return " ".join(entry.name[:-len(".patch")] for entry, _ in self.series.select(**selection))
 
     def test_what_is_chosen(self):
-        self.assertEqual(self.chosen(topics="three,one"), "one/0001-a one/0002-b three/0001-a three/0002-b")
-        self.assertEqual(self.chosen(topics="one,two", without=["two", "one/0001-a"]), "one/0002-b")
+        self.assertEqual(self.chosen(topics=["three", "one"]), "one/0001-a one/0002-b three/0001-a three/0002-b")
+        self.assertEqual(self.chosen(topics=["one", "two"], without=["two", "one/0001-a"]), "one/0002-b")
         self.assertEqual(self.chosen(without=["one", "two", "four", "three/0002-b.patch"]), "three/0001-a")
-        for selection in ({"topics": "one,five"}, {"without": ["one/0003-c"]}):
+        self.assertEqual(self.chosen(topics=[]), "")
+        for selection in ({"topics": ["one", "five"]}, {"topics": ["one/0001-a"]}, {"topics": [""]},
+                          {"without": ["one/0003-c"]}):
             self.bad("usage", "sections: one, two", run=lambda chosen=selection: self.series.select(**chosen))
 
     def test_numbers(self):
