@@ -12,9 +12,8 @@
   series.py same REPO BASE HEAD      would refresh change anything?
   series.py base REPO BASE           compare BASE with patches/base, print its version and the hash
 
-Selecting (hash, apply, base): --first N takes the first N patches; --on-top adds the
-patches of the sections "um" and "tests" after them, where they apply. --topics LIST takes
-these sections, all of them, and --without NAME leaves out a patch or a section.
+Selecting (hash, apply, base): --first N takes the first N patches, --topics LIST the patches of
+these sections, and --without NAME leaves out a patch or a section.
 
 A section is a topic: its patches are in a folder of its name, numbered in their order.
 
@@ -39,7 +38,6 @@ from tar2git import kernel_version
 SERIES = ROOT / "series"
 PATCHES = ROOT / "patches"
 BASE_RECORD = PATCHES / "base"
-ON_TOP = ("um", "tests")
 
 # Every option that could come from a user's configuration is given.
 FORMAT_PATCH = [
@@ -119,19 +117,18 @@ class Series:
                           ", ".join(dict.fromkeys(e.section for e in self.entries)))
         return found
 
-    def select(self, first=None, on_top=False, topics=None, without=()):
-        """[(entry, may be left out)], see the top of this file."""
+    def select(self, first=None, topics=None, without=()):
+        """The entries that are wanted, see the top of this file."""
         if first is None:
             first = len(self.entries)
         if first > len(self.entries):
             raise Failure("usage", f"the series has {len(self.entries)} patches, not {first}",
                           "series.py list shows them" if not self.entries
                           else f"choose a number from 0 to {len(self.entries)}")
-        chosen = self.entries[:first] + [e for e in self.entries[first:] if on_top and e.section in ON_TOP]
+        chosen = self.entries[:first]
         wanted = chosen if topics is None else [e for name in topics for e in self.named(name, topics_only=True)]
         out = [e for name in without for e in self.named(name)]
-        return [(e, e.line > (self.entries[first - 1].line if first else 0)) for e in chosen
-                if e in wanted and e not in out]
+        return [e for e in chosen if e in wanted and e not in out]
 
     def until(self, section):
         """How many patches there are to the end of this section."""
@@ -144,9 +141,8 @@ class Series:
     @staticmethod
     def hash(base, chosen):
         digest = hashlib.sha256(base.encode())
-        for entry, optional in chosen:
-            content = hashlib.sha256(entry.content()).hexdigest()
-            digest.update(f"\n{entry.name} {int(optional)} {content}".encode())
+        for entry in chosen:
+            digest.update(f"\n{entry.name} {hashlib.sha256(entry.content()).hexdigest()}".encode())
         return digest.hexdigest()
 
     def text(self, placed):
@@ -260,18 +256,12 @@ class Applier:
 
 
 def apply_series(repo, base, chosen):
-    """[(commit, name)]; patches that may be left out are named on stderr."""
-    commits = []
+    """The commit that the last one makes."""
     with tempfile.TemporaryDirectory() as scratch:
         applier = Applier(repo, base, scratch)
-        for entry, optional in chosen:
-            try:
-                commits.append((applier.apply(entry.name, entry.content()), entry.name))
-            except Failure as failure:
-                if not optional:
-                    raise
-                print(f"       left out, does not apply here: {failure.what}", file=sys.stderr)
-    return commits
+        for entry in chosen:
+            applier.apply(entry.name, entry.content())
+    return applier.head
 
 
 # ---------------------------------------------------------------------- topics
@@ -555,7 +545,6 @@ def run():
                                          "same", "base"])
     parser.add_argument("arguments", nargs="*")
     parser.add_argument("--first", type=int)
-    parser.add_argument("--on-top", action="store_true")
     parser.add_argument("--topics", type=lambda text: text.split(","))
     parser.add_argument("--without", action="append", default=[])
     parser.add_argument("--part", default="1/1")
@@ -563,7 +552,7 @@ def run():
     arguments = options.arguments
 
     def chosen():
-        return Series().select(options.first, options.on_top, options.topics, options.without)
+        return Series().select(options.first, options.topics, options.without)
 
     if options.verb == "list":
         for number, entry in enumerate(Series().entries, 1):
@@ -578,8 +567,7 @@ def run():
         print(Series.hash(arguments[0], chosen()))
     elif options.verb == "apply":
         patches = chosen()
-        commits = apply_series(*arguments, patches)
-        print(commits[-1][0] if commits else arguments[1], Series.hash(arguments[1], patches))
+        print(apply_series(*arguments, patches), Series.hash(arguments[1], patches))
     elif options.verb == "refresh":
         refresh(*arguments)
     elif options.verb == "same":

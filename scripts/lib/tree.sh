@@ -5,7 +5,7 @@
 # directories that were built from it.
 #
 #   build/			the whole series; build/tree is the one to edit
-#   build/prefix/		what --patches, check --each, mutants and test switch around in
+#   build/prefix/		what --only, --topics, check --each, mutants and test switch around in
 #   build/given/<name>/		the same for a --tree DIR (with its own prefix/)
 #
 # Each holds tree/, o/<configuration>/ and "state": what we put into tree/.
@@ -61,7 +61,7 @@ tree_dirty() { tree_git status --porcelain; }
 
 # ------------------------------------------------------------------------- applying
 
-# prepare_tree [--first N [--on-top]]: bring $WORKSPACE/tree to the selected
+# prepare_tree [--first N | --topics LIST] [--without NAME]...: bring $WORKSPACE/tree to the selected
 # patches, or leave it where the user has changed it. Sets TREE, HEAD, SERIES_HASH,
 # and LOCAL to what was changed locally ("" if nothing).
 prepare_tree() {

@@ -180,8 +180,8 @@ class BadInput(BuiltTest):
 
     def test_option_without_or_with_a_wrong_value(self):
         self.bad("usage", "boot", "--suite", names=["--suite"])
-        self.bad("usage", "boot", "--patches", "all", names=["'all'"])
-        self.bad("usage", "boot", "--patches", "9", names=["3 patches", "9"])
+        self.bad("usage", "boot", "--only", "all", names=["'all'"])
+        self.bad("usage", "boot", "--only", "9", names=["3 patches", "9"])
         self.bad("usage", "boot", "--jobs", "0", names=["--jobs"])
 
     def test_unknown_suite_lists_the_suites(self):
@@ -283,23 +283,13 @@ class Reuse(BuiltTest):
 
     def test_prefixes_leave_the_tree_alone(self):
         head = git(self.tree(), "rev-parse", "HEAD")
-        result = self.good("boot", "--patches", "0")
+        result = self.good("boot", "--topics", "tests")
         self.assertIn("2 suites", result.last)
         prefix = self.repo / "build/prefix/tree"
         self.assertEqual((prefix / "mm/gup.c").read_text(), GUP_C)
         self.assertEqual(git(self.tree(), "rev-parse", "HEAD"), head)
-        self.good("boot", "--patches", "1")
+        self.good("boot", "--topics", "fixes,tests")
         self.assertNotEqual((prefix / "mm/gup.c").read_text(), GUP_C)
-
-    def test_a_patch_on_top_that_does_not_apply_is_named_and_left_out(self):
-        text = (self.repo / "series").read_text().replace("fix.patch", "")
-        (self.repo / "series").write_text(text + "fix.patch\n")  # now a "test"
-        patch = self.repo / "patches/fix.patch"
-        patch.write_text(patch.read_text().replace("nr_pages < 0", "nr_pages == 9"))
-        result = self.good("boot", "--patches", "0")
-        self.assertIn("left out", result.output)
-        self.assertIn("patches/fix.patch", result.output)
-        self.bad("apply", "boot", names=["patches/fix.patch"])
 
     def test_only_boots_a_prefix_without_suites(self):
         self.console({})

@@ -40,15 +40,16 @@ REFUSED = [
     *[(verb, ["--jobs", "00"], ["--jobs", "'00'"])
       for verb in ("bench", "boot", "check", "coverage", "mutants", "selftests")],
     ("bench", ["--runs", "00"], ["--runs", "'00'"]),
-    *[("boot", [option, "80000"], ["the series has", "not 80000"]) for option in ("--patches", "--only")],
+    ("boot", ["--only", "80000"], ["the series has", "not 80000"]),
+    *[("boot", [option, "five"], ["the series has no section", "five"]) for option in ("--topics", "--without")],
     *[(verb, ["--suite", "x y=z"], ["--suite", "'x y=z'"]) for verb in ("boot", "coverage")],
     *[(verb, [option], [f"{option} needs a value"]) for verb, option in (
         ("boot", "--suite"), ("tree", "--tree"), ("check", "--part"), ("mutants", "--only"))],
     ("boot", ["--suite", "--jobs", "2"], ["--suite needs a value"]),
     ("boot", ["--tree", ""], ["--tree needs a value"]),
     # What contradicts, or is there twice.
-    ("boot", ["--only", "2", "--patches", "5"], ["--patches and --only"]),
-    ("boot", ["--patches", "1", "--patches", "2"], ["--patches is given twice"]),
+    ("boot", ["--only", "2", "--topics", "um"], ["--only and --topics"]),
+    ("boot", ["--only", "1", "--only", "2"], ["--only is given twice"]),
     ("boot", ["--config", "sample", "--config", "debug"], ["--config is given twice"]),
     ("boot", ["--keep-going", "--keep-going"], ["--keep-going is given twice"]),
     ("coverage", ["--suite", "gup_a", "--suite", "gup_b"], ["--suite is given twice"]),

@@ -475,7 +475,7 @@ class Interrupted(MutantsTest):
         self.mutant("b", "b")
         log = lambda: list((self.repo / "build/results").glob("*/b/boot1/console.log"))  # noqa: E731
         self.interrupt("mutants", when=lambda: log() and log()[0].stat().st_size, FAKE_HANG="bug_b")
-        self.good("boot", "--patches", "1")
+        self.good("boot", "--topics", "tests")
         self.clean()
 
 

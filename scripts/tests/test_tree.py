@@ -285,7 +285,7 @@ class UsersTree(SandboxTest):
     def test_a_clone_is_as_before_to_the_byte(self):
         user = self.clone()
         before = fingerprint(user)
-        self.good("boot", "--tree", str(user), "--patches", "0")
+        self.good("boot", "--tree", str(user), "--topics", "tests")
         self.good("tree", "refresh", "--tree", str(user))
         self.good("tree", "status", "--tree", str(user))
         self.assertEqual(fingerprint(user), before)

@@ -204,7 +204,7 @@ class Topics(unittest.TestCase):
         self.bad("apply", "patches/two/cover", run=lambda: series.Topics(self.series))
 
     def chosen(self, **selection):
-        return " ".join(entry.name[:-len(".patch")] for entry, _ in self.series.select(**selection))
+        return " ".join(entry.name[:-len(".patch")] for entry in self.series.select(**selection))
 
     def test_what_is_chosen(self):
         self.assertEqual(self.chosen(topics=["three", "one"]), "one/0001-a one/0002-b three/0001-a three/0002-b")
