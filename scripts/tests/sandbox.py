@@ -10,6 +10,7 @@ once for all tests, in whichever of their processes comes first, and each starts
 """
 
 import atexit
+import compileall
 import contextlib
 import fcntl
 import io
@@ -18,29 +19,36 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
+import traceback
 import unittest
-from unittest import mock
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-LIB = ROOT / "scripts/lib"
-sys.path.insert(0, str(LIB))
+sys.path.insert(0, str(ROOT / "scripts"))
+compileall.compile_dir(ROOT / "scripts/gup", quiet=2)  # once, for all sandboxes
 
-import common  # noqa: E402
-import verdict  # noqa: E402
+from gup import archive, verdict  # noqa: E402
+from gup.cli import CODES  # noqa: E402
 
-CODES = common.exit_codes()
 REAL_CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache",
                           "gup-series")
 
+
+
+def fast_place():
+    """Thousands of small files, of which none is kept: in memory, if there may be programs."""
+    shm = pathlib.Path("/dev/shm")
+    good = os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > 2 << 30 and not os.statvfs(shm).f_flag & os.ST_NOEXEC
+    return shm if good else None
+
+
 # All that the tests make is in here. Forks of this process leave it alone.
-WORK = pathlib.Path(tempfile.mkdtemp(prefix="gup-tests-"))
+WORK = pathlib.Path(tempfile.mkdtemp(prefix="gup-tests-", dir=fast_place()))
 atexit.register(shutil.rmtree, WORK, ignore_errors=True)
 
 
@@ -49,28 +57,6 @@ def start_of_a_program():
     subprocess.run([sys.executable, "-S", "-c", ""], check=True)
     return time.monotonic() - start
 
-
-def start_python():
-    """What is told in python.py: the server, and the program that asks it. Without them it takes
-    longer."""
-    listener, program = socket.socket(socket.AF_UNIX), WORK / "python3"
-    try:
-        os.close(os.pidfd_open(os.getpid()))
-        listener.bind(str(WORK / "python"))
-        subprocess.run(["gcc", "-O1", "-o", program, f'-DPYTHON="{sys.executable}"', f'-DSERVER="{WORK}/python"',
-                        HERE / "python3.c"], check=True)
-    except (OSError, subprocess.CalledProcessError) as problem:
-        print(f"scripts in sandboxes start a Python each: {problem}", file=sys.stderr)
-        return pathlib.Path(sys.executable), None
-    listener.listen(64)
-    server = subprocess.Popen([sys.executable, "-S", HERE / "python.py", program], stdin=listener,
-                              stdout=subprocess.DEVNULL, process_group=0, env={**os.environ, "LC_ALL": "C"})
-    listener.close()
-    atexit.register(server.kill)
-    return program, server
-
-
-PYTHON, PYTHON_SERVER = start_python()
 
 # Seconds, for all that could wait for ever: hundreds of times what the slowest script takes
 # on this machine, beside what else it does now. No verdict of a test depends on it: it ends a
@@ -125,7 +111,7 @@ KERNEL = {
     "mm/tests/huge.config": "",
     "mm/Makefile": "# SPDX-License-Identifier: GPL-2.0\nobj-y += gup.o\n",
     "unknown": "CONFIG_NOTHING\n",
-    "forced": "".join(f"{line[len('#CHECK#'):]}\n" for path in sorted((ROOT / "configs").glob("*.config"))
+    "forced": "".join(f"{line[len('#CHECK#'):]}\n" for path in sorted((ROOT / "configs/fragments").iterdir())
                       for line in path.read_text().splitlines() if line.startswith("#CHECK#")),
     ".gitignore": "*.o\n",
 }
@@ -213,17 +199,67 @@ def real_kernel_tools(directory):
         tar.extractall(directory)
 
 
-def not_in_the_background():
-    """A shell starts background jobs with Ctrl-C ignored, and they hand that on."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 class Result:
     """What a script printed and how it ended."""
 
     def __init__(self, status, output):
         self.status, self.output = status, output
         self.last = output.strip().splitlines()[-1] if output.strip() else ""
+
+
+class Verb:
+    """scripts/VERB of a repository, in a fork of this process, which has imported what it needs from
+    the standard library, and imports the repository's own package."""
+
+    def __init__(self, scripts, verb, arguments, environment, cwd=None):
+        self.file = tempfile.TemporaryFile()
+        self.pid, self.status = os.fork(), None
+        if not self.pid:
+            try:
+                self.become(scripts, verb, arguments, environment, cwd)
+            except BaseException:  # pylint: disable=broad-except
+                traceback.print_exc()
+            finally:
+                os._exit(99)
+
+    def become(self, scripts, verb, arguments, environment, cwd):
+        os.setsid()
+        # A shell starts background jobs with Ctrl-C ignored, and they hand that on.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with open(os.devnull, "rb") as nothing:
+            os.dup2(nothing.fileno(), 0)
+        for stream in (1, 2):
+            os.dup2(self.file.fileno(), stream)
+        sys.stdin, sys.stdout, sys.stderr = (open(number, mode, encoding="utf-8", closefd=False)
+                                             for number, mode in ((0, "r"), (1, "w"), (2, "w")))
+        os.chdir(cwd or scripts)
+        os.environ.clear()
+        os.environ.update(environment)
+        for name in [name for name in sys.modules if name.split(".")[0] == "gup"]:
+            del sys.modules[name]
+        sys.path[0] = str(scripts)
+        status = 98
+        try:
+            from gup import cli
+            cli.main(verb, list(arguments))
+        except SystemExit as end:
+            status = end.code
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+    def poll(self):
+        if self.status is None:
+            done, status = os.waitpid(self.pid, os.WNOHANG)
+            self.status = os.waitstatus_to_exitcode(status) if done else None
+        return self.status
+
+    def result(self):
+        """When it has ended. run.py has a limit for the test."""
+        if self.status is None:
+            self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        self.file.seek(0)
+        return Result(self.status, self.file.read().decode("utf-8", "replace"))
 
 
 def group_state(group):
@@ -270,7 +306,7 @@ def move(files, old, new):
 def not_copied(folder, names):
     """What no script in a sandbox looks at."""
     large = {ROOT / "scripts/tests", ROOT / "kunit/mutants"}
-    return [name for name in names if name == "__pycache__" or pathlib.Path(folder, name) in large]
+    return [name for name in names if pathlib.Path(folder, name) in large]
 
 
 class SandboxTest(unittest.TestCase):
@@ -326,7 +362,6 @@ class SandboxTest(unittest.TestCase):
         write_files(self.bin, {"qemu-system-x86_64": FAKE_QEMU, "apt-get": FAKE_APT})
         for program in self.bin.iterdir():
             program.chmod(0o755)
-        (self.bin / "python3").symlink_to(PYTHON)
         (self.repo / "patches").mkdir()
         (self.repo / "series").write_text("# BASE v7.3\n# section: fixes\n\n# section: tests\n")
         self.console(GOOD)
@@ -346,8 +381,7 @@ class SandboxTest(unittest.TestCase):
         subprocess.run(["git", "init", "-q", "--bare", "--template=", str(pristine)], check=True)
         tar = subprocess.run(["tar", "-C", str(self.kernel), "-cf", "-", "."], check=True,
                              capture_output=True).stdout
-        commit = subprocess.run([sys.executable, str(LIB / "tar2git.py"), str(pristine)], input=tar,
-                                check=True, capture_output=True).stdout.decode().strip()
+        commit = archive.import_archive(pristine, io.BytesIO(tar))
         git(pristine, "update-ref", "refs/heads/base", commit)
         git(pristine, "symbolic-ref", "HEAD", "refs/heads/base")
         git(pristine, "repack", "-a", "-d", "-q")  # what has few files is copied fast
@@ -404,11 +438,10 @@ class SandboxTest(unittest.TestCase):
     # ---------------------------------------------------------------- running
 
     def script(self, verb, *arguments, **environment):
-        process = subprocess.run([str(self.repo / "scripts" / verb), *arguments], text=True,
-                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-                                 stdin=subprocess.DEVNULL, timeout=PATIENCE,
-                                 env=dict(self.environment, **environment))
-        return Result(process.returncode, process.stdout)
+        return self.start(verb, arguments, environment).result()
+
+    def start(self, verb, arguments, environment):
+        return Verb(self.repo / "scripts", verb, arguments, dict(self.environment, **environment))
 
     def good(self, verb, *arguments, **environment):
         result = self.script(verb, *arguments, **environment)
@@ -426,24 +459,17 @@ class SandboxTest(unittest.TestCase):
         return result
 
     def interrupt(self, verb, *arguments, when, **environment):
-        """Ctrl-C, to the whole process group, as soon as when() is true. All is in that group:
-        not with our own Python."""
-        process = subprocess.Popen([str(self.repo / "scripts" / verb), *arguments], text=True,
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                   stdin=subprocess.DEVNULL, start_new_session=True,
-                                   preexec_fn=not_in_the_background,
-                                   env=dict(self.environment, REAL_PYTHON="yes", **environment))
-        # A shell that is just starting a program would leave that one running, with our
-        # pipe open: not before all of them wait for something.
+        """Ctrl-C, to the whole process group, as soon as when() is true."""
+        process = self.start(verb, arguments, environment)
         self.wait(lambda: when() or process.poll() is not None)
+        # Not before all of them wait for something: what is just being started would run on.
         self.wait(lambda: self.settled(process.pid) or process.poll() is not None)
         self.assertIsNone(process.poll(), "ended before it could be interrupted")
         os.killpg(process.pid, signal.SIGINT)
-        output, _ = process.communicate(timeout=PATIENCE)
-        result = Result(process.returncode, output)
-        self.assertEqual(result.status, CODES["interrupted"], output)
-        self.assertTrue(result.last.startswith("FAIL(interrupted): "), output)
-        self.assertNotIn("Traceback", output)
+        result = process.result()
+        self.assertEqual(result.status, CODES["interrupted"], result.output)
+        self.assertTrue(result.last.startswith("FAIL(interrupted): "), result.output)
+        self.assertNotIn("Traceback", result.output)
         return result
 
     def wait(self, condition):
@@ -512,11 +538,8 @@ class JudgedTest(BuiltTest):
         output = io.StringIO()
         with contextlib.redirect_stdout(output):
             kunit_parse(self.tree(), console, self.results / "kunit.json")
-            with mock.patch.object(sys, "argv", ["verdict.py", str(self.results)]):
-                status = verdict.main()
-        summary = (self.results / "summary").read_text()
-        said = f"{self.result()}\n{output.getvalue()}{summary}"
-        self.assertEqual(status, CODES[kind], said)
+            found, summary = verdict.of(self.results)
+        self.assertEqual(found, kind, f"{self.result()}\n{output.getvalue()}{summary}")
         for name in names:
             self.assertIn(name, output.getvalue() + summary)
         return summary

@@ -9,10 +9,9 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import GOOD, HANG, LIB, PATIENCE, SandboxTest, ktap, write_files  # noqa: E402
+from sandbox import GOOD, HANG, PATIENCE, SandboxTest, ktap, write_files  # noqa: E402
 
-sys.path.insert(0, str(LIB))
-import common  # noqa: E402
+from gup import arch  # noqa: E402
 
 # It leaves the group that it is started in, as the real one does, and a helper behind.
 UML = """\
@@ -21,6 +20,7 @@ echo "$*" > "$FAKE_CONSOLE.asked"
 mkdir -p ~/.uml/id
 echo "$HOME" > "$FAKE_CONSOLE.home"
 ! grep -q '^# int bug_' "$0" || FAKE_CONSOLE=$FAKE_CONSOLE.bug
+[ ! -f "$FAKE_CONSOLE.unfixed" ] || ! grep -q '^# .*nr_pages < 0' "$0" || FAKE_CONSOLE=$FAKE_CONSOLE.unfixed
 cat "$FAKE_CONSOLE"
 [ "$FAKE_UML" != helper ] || @HANG@ &
 case $FAKE_UML in
@@ -61,7 +61,7 @@ class Uml(SandboxTest):
                             "\techo '  CC      all'; sed 's/^/# /' mm/*.c >> $(O)/linux\n\tchmod +x $(O)/linux\n")
         with open(self.kernel / "forced", "a", encoding="utf-8") as forced:
             forced.writelines(line[len("#CHECK#"):] + "\n"
-                              for path in (self.repo / "configs/um").glob("*.config")
+                              for path in (self.repo / "configs/arch/um").glob("*.config")
                               for line in path.read_text().splitlines() if line.startswith("#CHECK#"))
         shutil.rmtree(self.cache / "linux.git")
         self.fill_cache()
@@ -111,7 +111,7 @@ class Uml(SandboxTest):
     def test_bad_input(self):
         self.bad("usage", "boot", "--arch", "vax", names=["'vax'", "there are: x86_64 um"])
         for verb in ("boot", "mutants"):
-            self.bad("usage", verb, "--arch", "um", "--config", "gcov", names=["--config gcov", "needs QEMU"])
+            self.bad("usage", verb, "--arch", "um", "--config", "sample", names=["--config sample is for x86_64"])
         self.bad("usage", "check", "--arch", "um", names=["--arch is for --each"])
         self.assertIn("--arch NAME", "\n".join(self.good("boot", "--help").output.splitlines()[:24]))
 
@@ -133,20 +133,41 @@ class Uml(SandboxTest):
 
     def test_each(self):
         """The suites run from the patch on that brings what their fragment needs."""
-        (self.repo / "configs/um/suites.config").write_text("#NEEDS#mm/tests/gup_beta_kunit.c\n")
+        (self.repo / "configs/arch/um/suites.config").write_text("#NEEDS#mm/tests/gup_beta_kunit.c\n")
         self.console({}, HEAD, TAIL)
-        result = self.bad("check", "check", "--each", "--arch", "um", names=["FAILED: beta.patch: FAIL(test)"])
+        result = self.bad("check", "check", "--each", "--arch", "um", names=["FAILED: beta.patch\n    FAIL(test)"])
         self.assertIn("2 passed, 1 failed", result.output)  # two without a suite
         self.console({"gup_beta": {"one": "ok"}}, HEAD, TAIL)
         result = self.good("check", "--each", "--arch", "um")
-        self.assertEqual(result.output.count("as before: PASS: 0 suites"), 2)
-        self.assertIn("PASS: 1 suites, 1 passed", result.output)
+        self.assertEqual(result.output.count("as before: 0 suites"), 2)
+        self.assertIn("1 suites, 1 passed", result.output)
+
+    def test_fixes(self):
+        """Without one its tests fail, and no others."""
+        def unfixed(tail=TAIL, **tests):
+            (self.top / "console.unfixed").write_text(HEAD + ktap({"gup_alpha": tests}) + tail)
+
+        write_files(self.repo, {"kunit/fixes": "fix: um gup_alpha.on gup_alpha.two\nfix: x86_64 gup_beta\n"})
+        for tests, what in (({"one": "ok", "two": "ok"}, "gup_alpha.on: pass"), ({"one": "not ok", "two": "ok"}, "gup_alpha.two: test"),
+                            ({"one": "not ok", "two": "not ok", "six": "not ok"}, "gup_alpha.on: test")):
+            unfixed(**tests)
+            self.bad("check", "check", "--fixes", "--arch", "um", names=["FAILED: without fix", what])
+        write_files(self.repo, {"kunit/fixes": "fix: um gup_alpha\n"})
+        self.assertIn("1 passed, 0 failed", self.good("check", "--fixes", "--arch", "um").output)
+        unfixed(one="ok", two="ok")
+        self.assertIn("as before: ", self.good("check", "--fixes", "--arch", "um").output)
+        write_files(self.repo, {"kunit/fixes": "fix: um dies gup_alpha\n"})
+        self.bad("check", "check", "--fixes", "--arch", "um", names=["gup_alpha: pass"])
+        unfixed("[    0.5] Kernel panic - not syncing: no\n" + TAIL, one="ok", two="ok")
+        self.good("check", "--fixes", "--arch", "um")
+        write_files(self.repo, {"kunit/fixes": "fix um gup_alpha\n"})
+        self.bad("usage", "check", "--fixes", "--arch", "um", names=["kunit/fixes: not", "fix um gup_alpha"])
 
     def test_the_table(self):
-        table = common.architectures()
-        self.assertEqual(list(table), ["x86_64", "um"])
-        self.assertEqual(table["um"]["end"], "reboot: System halted")
-        self.assertEqual(table["x86_64"]["cpus"], "2")
+        self.assertEqual(list(arch.ARCHES), ["x86_64", "um"])
+        self.assertEqual([one.machine for one in arch.ARCHES.values()], ["QEMU", "UML"])
+        self.assertEqual([one.suffix("reference") for one in arch.ARCHES.values()], ["reference", "um"])
+        self.assertEqual(arch.UM.suffix("time"), "um-time")
 
 
 if __name__ == "__main__":

@@ -123,11 +123,11 @@ class Boots(BuiltTest):
         self.good("boot", "--keep-going")
 
     def test_a_line_that_must_be_there(self):
-        expect = self.repo / "configs/reference.expect"
+        expect = self.repo / "configs/reference/expect"
         expect.write_text("# its reason\nBrought up \\d+ node\n")
         self.good("boot")
         expect.write_text("the watcher is awake\n")
-        self.bad("boot", "boot", names=["the watcher is awake", "reference.expect"])
+        self.bad("boot", "boot", names=["the watcher is awake", "reference/expect"])
 
     def test_interrupted(self):
         self.console(GOOD, tail="")
@@ -191,17 +191,17 @@ class BadInput(BuiltTest):
         self.bad("usage", "boot", "--config", "fast", names=["fast", "reference"])
 
     def test_option_that_did_not_survive(self):
-        with open(self.repo / "configs/mm.config", "a", encoding="utf-8") as fragment:
+        with open(self.repo / "configs/fragments/mm.config", "a", encoding="utf-8") as fragment:
             fragment.write("CONFIG_NOTHING=y\n")
         self.bad("config", "boot", names=["CONFIG_NOTHING=y", "mm.config"])
 
     def test_check_line_that_does_not_hold(self):
-        with open(self.repo / "configs/mm.config", "a", encoding="utf-8") as fragment:
+        with open(self.repo / "configs/fragments/mm.config", "a", encoding="utf-8") as fragment:
             fragment.write("#CHECK#CONFIG_ABSENT=y\n")
         self.bad("config", "boot", names=["CONFIG_ABSENT=y", "mm.config"])
 
     def test_fragment_without_file(self):
-        (self.repo / "configs/mm.config").unlink()
+        (self.repo / "configs/fragments/mm.config").unlink()
         self.bad("config", "boot", names=["mm.config"])
 
     def test_compile_error(self):

@@ -17,13 +17,9 @@ import unittest
 from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import GUP_C, HANG, KERNEL, LIB, PATIENCE, SandboxTest, git, write_files  # noqa: E402
+from sandbox import GUP_C, HANG, KERNEL, ROOT, SandboxTest, git, write_files  # noqa: E402
 
-import common  # noqa: E402
-import debian  # noqa: E402
-import fetch  # noqa: E402
-import series  # noqa: E402
-import upstream  # noqa: E402
+from gup import cli, debian, guest, pristine, source, upstream  # noqa: E402
 
 NAME = "linux-source-7.3"
 # The machine's apt has this configuration alone, and nothing is installed.
@@ -142,7 +138,7 @@ class MirrorTest(SandboxTest):
                                "apt.conf": APT_CONFIG % {"top": self.top}})
         self.environment["APT_CONFIG"] = str(self.top / "apt.conf")
         # What is asked for but not there takes most of the time; all of them are in Lists.
-        with open(self.repo / "scripts/lib/debian.py", "a", encoding="utf-8") as module:
+        with open(self.repo / "scripts/gup/debian.py", "a", encoding="utf-8") as module:
             module.write('\nSUITES = ("sid", "experimental", "forky", "trixie", "trixie-backports")\n')
 
     def deb(self, version, files=(), extra=()):
@@ -199,7 +195,7 @@ class Suites(MirrorTest):
     """Which package is taken, by the whole verb."""
 
     def test_the_one_that_matches_is_looked_for_in_every_suite(self):
-        shutil.copy(LIB / "debian.py", self.repo / "scripts/lib")  # all of them
+        shutil.copy(ROOT / "scripts/gup/debian.py", self.repo / "scripts/gup")  # all of them
         self.record()
         self.offer("sid", "7.3.6-1", files=OTHER)
         self.offer("experimental", "7.3.5-1")
@@ -328,7 +324,7 @@ class Choice(unittest.TestCase):
 
         def blob(self, _, path):
             if self.wrong:
-                raise common.Failure("fetch", self.wrong)
+                raise cli.Failure("fetch", self.wrong)
             return self.files[path]
 
         def commit(self, _):
@@ -342,14 +338,14 @@ class Choice(unittest.TestCase):
 
         def apply_series(_, commit, __):
             if commit in apply:
-                raise common.Failure("apply", f"no patch applies to {commit}")
+                raise cli.Failure("apply", f"no patch applies to {commit}")
 
         with contextlib.ExitStack() as stack:
-            for target, value in ((fetch.series, {"apply_series": apply_series, "check_version": mock.Mock(),
-                                                  "Series": mock.Mock()}),
-                                  (fetch, {"say": self.said.append, "refuse_full_disk": mock.Mock()})):
+            for target, value in ((source.series, {"apply_series": apply_series, "Series": mock.Mock()}),
+                                  (source.pristine, {"check_version": mock.Mock()}),
+                                  (source, {"note": self.said.append, "refuse_full_disk": mock.Mock()})):
                 stack.enter_context(mock.patch.multiple(target, **value))
-            chosen, commit, differ = fetch.choose("repository", candidates, recorded)
+            chosen, commit, differ = source.pick("repository", candidates, recorded)
         self.assertEqual(commit, chosen.title)
         return chosen.title, "".join(differ)
 
@@ -375,12 +371,12 @@ class Choice(unittest.TestCase):
         self.assertEqual(self.choose(three), ("near", "a"))
         self.assertEqual(self.choose(three, apply=("near",)), ("as near", "b"))
         self.assertEqual(self.choose(three, apply=("near", "as near")), ("far", "abc"))
-        with self.assertRaises(common.Failure) as failure:
+        with self.assertRaises(cli.Failure) as failure:
             self.choose(three, apply=("near", "as near", "far"))
         self.assertIn("applies to none", failure.exception.what)
 
     def test_nothing_at_all(self):
-        with self.assertRaises(common.Failure) as failure:
+        with self.assertRaises(cli.Failure) as failure:
             self.choose([])
         self.assertIn("could be had", failure.exception.what)
         self.assertIn("get Linux 7.3.4 yourself", failure.exception.step)
@@ -401,11 +397,11 @@ class Record(unittest.TestCase):
 
     def test_another_release_with_the_same_files_changes_nothing(self):
         with tempfile.TemporaryDirectory() as top, \
-                mock.patch.object(series, "BASE_RECORD", pathlib.Path(top, "base")) as record:
-            record.write_text(series.base_record(self.FakeGit(4, "a" * 40), "base", "head"))
+                mock.patch.object(pristine, "RECORD", pathlib.Path(top, "base")) as record:
+            record.write_text(pristine.base_record(self.FakeGit(4, "a" * 40), "base", "head"))
             self.assertIn(f"version 7.3.4\n{'a' * 40} mm/gup.c\n", record.read_text())
-            self.assertEqual(series.base_record(self.FakeGit(9, "a" * 40), "base", "head"), record.read_text())
-            self.assertIn("version 7.3.9\n", series.base_record(self.FakeGit(9, "b" * 40), "base", "head"))
+            self.assertEqual(pristine.base_record(self.FakeGit(9, "a" * 40), "base", "head"), record.read_text())
+            self.assertIn("version 7.3.9\n", pristine.base_record(self.FakeGit(9, "b" * 40), "base", "head"))
 
 
 class Fetch(MirrorTest):
@@ -546,8 +542,8 @@ class DiskFull(MirrorTest):
         self.small_cache("12M")
         self.offer("trixie-backports", extra={"big": 7 << 20})
         # As if the space had gone after the check.
-        script = self.repo / "scripts/lib/fetch.sh"
-        script.write_text(script.read_text().replace('need_space "$CACHE" 1000 fetch', ":"))
+        script = self.repo / "scripts/gup/source.py"
+        script.write_text(script.read_text().replace('cli.need_space(CACHE, 1000, "fetch")', "pass"))
         self.bad("fetch", "tree", "fetch", names=["disk", "same command"])
         self.assertFalse((self.cache / "linux.git").exists())
         subprocess.run(["mount", "-o", "remount,size=300M", str(self.cache)], check=True)
@@ -555,22 +551,19 @@ class DiskFull(MirrorTest):
 
 
 class Probe(unittest.TestCase):
-    def run_probe(self, *arguments):
-        return subprocess.run([sys.executable, str(LIB / "probe.py"), *arguments], check=False, timeout=PATIENCE,
-                              env=dict(os.environ, FAKE_TEST=str(os.getpid()))).returncode
-
     def test_an_accelerator_that_works_is_found_to(self):
-        self.assertEqual(self.run_probe("qemu-system-x86_64", "tcg", "20"), 0)
+        self.assertTrue(guest.accelerator_runs("qemu-system-x86_64", "tcg", 20))
 
     def test_one_that_does_not_exist(self):
-        self.assertEqual(self.run_probe("qemu-system-x86_64", "nonesuch"), 1)
+        self.assertFalse(guest.accelerator_runs("qemu-system-x86_64", "nonesuch"))
 
     def test_one_that_hangs_is_not_waited_for(self):
         with tempfile.TemporaryDirectory() as top:
             fake = pathlib.Path(top, "qemu")
             fake.write_text(f"#!/bin/sh\nexec {HANG}\n")
             fake.chmod(0o755)
-            self.assertEqual(self.run_probe(str(fake), "kvm", "1"), 1)
+            with mock.patch.dict(os.environ, FAKE_TEST=str(os.getpid())):
+                self.assertFalse(guest.accelerator_runs(str(fake), "kvm", 1))
 
 
 class Accelerator(SandboxTest):

@@ -6,6 +6,7 @@ comes first the verbs run as they are, in this repository, with an apt-get and a
 that they must not get to.
 """
 
+import argparse
 import fcntl
 import os
 import pathlib
@@ -16,22 +17,20 @@ import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import CODES, LIB, PYTHON, ROOT, SandboxTest, git, write_files  # noqa: E402
+from sandbox import CODES, ROOT, SandboxTest, Verb, git, write_files  # noqa: E402
 from test_fetch import MirrorTest  # noqa: E402
 
-sys.path.insert(0, str(LIB))
-import common  # noqa: E402
-import series  # noqa: E402
+from gup import boot, cli, kernel, series  # noqa: E402
 
-# (function of common.sh that looks at a value, good ones, bad ones)
+# (what looks at a value, good ones, bad ones)
 VALUES = [
-    ("kind_seconds", ("1", "180", "86400"),
-     ("08", "0", "00", "-1", "+1", "1.5", "0x10", "", " 1", "many", "86401", "99999999999999999999")),
-    ("kind_jobs", ("1", "4096"), ("08", "0", "00", "4097", "18446744073709551617")),
-    ("kind_patches", ("0", "1"), ("00", "01", "-1", "80000", "99999999999999999999")),
-    ("kind_glob", ("gup_fast", "gup_*.gup_cow-?", "*"),
-     ("x y=z", "gup_*;", "gup_[ab]", "a,b", "a/b", "a\\nb", "a\\tb", "$x", "")),
-    ("kind_config", ("reference", "debug"), ("fast", "ref.*", "-n", "", "cmdline", "base.config")),
+    (cli.seconds, ("1", "180", "86400"),
+     ("08", "0", "00", "-1", "+1", "1.5", "0x10", "", " 1", "many", "86401", "99999999999999999999", "\u0661")),
+    (cli.jobs, ("1", "4096"), ("08", "0", "00", "4097", "18446744073709551617")),
+    (boot.patches, ("0", "1"), ("00", "01", "-1", "80000", "99999999999999999999")),
+    (cli.glob, ("gup_fast", "gup_*.gup_cow-?", "*"),
+     ("x y=z", "gup_*;", "gup_[ab]", "a,b", "a/b", "a\nb", "a\tb", "$x", "")),
+    (kernel.named, ("reference", "debug"), ("fast", "ref.*", "-n", "", "cmdline", "fragments", "arch", "arch/um", ".")),
 ]
 # (verb, arguments, what the message names)
 REFUSED = [
@@ -82,7 +81,7 @@ REFUSED = [
 ]
 
 
-class Verb(unittest.TestCase):
+class Place(unittest.TestCase):
     """A folder, a PATH and a cache in which nothing may be found after a run."""
 
     def setUp(self):
@@ -90,7 +89,6 @@ class Verb(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.top, ignore_errors=True)
         self.bin, self.cache = self.top / "bin", self.top / "cache"
         self.program("apt-get", "exit 100")
-        (self.bin / "python3").symlink_to(PYTHON)
         self.environment = dict(os.environ, PATH=f"{self.bin}:{os.environ['PATH']}",
                                 XDG_CACHE_HOME=str(self.cache), GIT_ALLOW_PROTOCOL="file")
 
@@ -100,18 +98,16 @@ class Verb(unittest.TestCase):
 
     def refused(self, kind, names, script, *arguments, **environment):
         """One line of the class, which names these, and what to do; nothing began."""
-        process = subprocess.run([str(script), *arguments], text=True, check=False, cwd=self.top,
-                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                 stdin=subprocess.DEVNULL, env=dict(self.environment, **environment))
-        self.assertEqual(process.returncode, CODES[kind], process.stdout)
-        lines = process.stdout.splitlines()
+        found = Verb(script.parent, script.name, arguments, dict(self.environment, **environment), self.top).result()
+        self.assertEqual(found.status, CODES[kind], found.output)
+        lines = found.output.splitlines()
         errors = [line for line in lines if line.startswith("error: ")]
-        self.assertEqual(len(errors), 1, process.stdout)
-        self.assertTrue(lines[-1].startswith(f"FAIL({kind}): "), process.stdout)
+        self.assertEqual(len(errors), 1, found.output)
+        self.assertTrue(lines[-1].startswith(f"FAIL({kind}): "), found.output)
         for name in names:
-            self.assertIn(name, process.stdout)
-        self.assertNotRegex(process.stdout, r"(?m)^\[ *\d+s\]|Traceback|unbound|installing")
-        self.assertFalse(self.cache.exists(), process.stdout)
+            self.assertIn(name, found.output)
+        self.assertNotRegex(found.output, r"(?m)^\[ *\d+s\]|Traceback|unbound|installing")
+        self.assertFalse(self.cache.exists(), found.output)
 
     def copy(self, folder):
         """The repository's scripts in another place."""
@@ -120,29 +116,25 @@ class Verb(unittest.TestCase):
         return folder
 
 
-class Refused(Verb):
+class Refused(Place):
     def test_arguments(self):
         for verb, arguments, names in REFUSED:
             with self.subTest(verb=verb, arguments=arguments):
                 self.refused("usage", names, ROOT / "scripts" / verb, *arguments)
 
     def test_values(self):
-        """All in one shell: the status of each is its own."""
-        cases = [(kind, value, good) for kind, right, wrong in VALUES
-                 for good, values in ((True, right), (False, wrong)) for value in values]
-        script = '. "$1/common.sh"; . "$1/build.sh"; GUP_SUMMARY=/dev/null\n' + "".join(
-            f"({kind} --x $'{value}') 2> /dev/null; echo $?\n" for kind, value, _ in cases)
-        said = subprocess.run(["bash", "-uc", script, "bash", str(LIB)], check=True, text=True,
-                              stdout=subprocess.PIPE).stdout.split()
-        wanted = [str(0 if good else CODES["usage"]) for _, _, good in cases]
-        self.assertEqual([(*case, status) for case, status in zip(cases, said)],
-                         [(*case, status) for case, status in zip(cases, wanted)])
+        for kind, right, wrong in VALUES:
+            for value in right:
+                kind(value)
+            for value in wrong:
+                with self.subTest(kind=kind, value=value):
+                    self.assertRaises((cli.Failure, argparse.ArgumentTypeError), kind, value)
 
     def test_a_repository_in_a_folder_that_make_refuses(self):
         for folder in ("with a space", "with:colon"):
             repo = self.copy(self.top / folder)
-            for verb in ("boot", "tree"):
-                self.refused("environment", [folder, "space or a colon"], repo / "scripts" / verb, "fetch")
+            for verb, *words in (("boot",), ("tree", "fetch")):
+                self.refused("environment", [folder, "space or a colon"], repo / "scripts" / verb, *words)
 
     def test_a_cache_without_a_place(self):
         self.refused("environment", ["XDG_CACHE_HOME", "absolute"], ROOT / "scripts/boot", XDG_CACHE_HOME="cache")
@@ -179,7 +171,7 @@ class Suites(SandboxTest):
         self.assertNotRegex(result.output, r"\] (config|build|boot) ")
 
 
-class LineEnds(Verb):
+class LineEnds(Place):
     def test_a_clone_on_windows_has_what_was_committed(self):
         origin, clone = self.top / "origin", self.top / "clone"
         write_files(origin, {".gitattributes": (ROOT / ".gitattributes").read_text(),
@@ -198,7 +190,7 @@ class LineEnds(Verb):
         patch.write_bytes(b"From 0\nSubject: a\n\n---\n+a line of a file with such ends\r\n")
         self.assertIn(b"\r\n", entry.content())
         patch.write_bytes(b"From 0\r\nSubject: a\r\n\r\n---\r\n")
-        with self.assertRaises(common.Failure) as failure:
+        with self.assertRaises(cli.Failure) as failure:
             entry.content()
         self.assertEqual(failure.exception.kind, "apply")
         self.assertIn("patches/a.patch has lines that end in CRLF", failure.exception.what)
@@ -211,21 +203,14 @@ class LineEnds(Verb):
         self.refused("apply", ["patches/a.patch", "CRLF"], repo / "scripts/tree", "apply")
 
 
-# need() of a package whose program is not there, and after it has been installed is.
-NEED = """
-set -euo pipefail
-. "$1/common.sh"
-. "$1/deps.sh"
-verb_start boot
-DEPENDENCIES=("x:gup-test-program:gup-test-package")
-need x
-echo there
-"""
+class Lock(Place):
+    """need() of a package whose program is not there, and after it has been installed is."""
 
-
-class Lock(Verb):
     def need(self, **environment):
-        return subprocess.Popen(["bash", "-c", NEED, "bash", str(LIB)], text=True,
+        code = (f"import sys; sys.path[0] = {str(ROOT / 'scripts')!r}\nfrom gup import cli, packages, boot\n"
+                "packages.PACKAGES = ['x:gup-test-program:gup-test-package']\ncli.check_places = lambda: None\n"
+                "boot.main = lambda _: packages.need('x')\ncli.main('boot', [])\n")
+        return subprocess.Popen([sys.executable, "-S", "-c", code], text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                 env=dict(self.environment, **environment))
 

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""When lib/guest.py stops a guest, and when it does not. No test here needs a fast machine:
+"""When a guest is stopped, and when it does not. No test here needs a fast machine:
 what must not be stopped is given a clock that stands still, or steps taken one by one."""
 
-import contextlib
 import io
 import itertools
 import os
@@ -16,21 +15,17 @@ import unittest
 from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import LIB  # noqa: E402
-
-sys.path.insert(0, str(LIB))
-import guest  # noqa: E402
-import probe  # noqa: E402
-import selftests  # noqa: E402
+import sandbox  # noqa: E402,F401  where our package is
+from gup import guest, limits, selftests  # noqa: E402
 
 SHORT = 0.3
 # A thread that has waited for a CPU all the time.
-STARVED = mock.patch.object(guest, "threads", lambda pid: {"1": (0, time.monotonic(), False)})
-UNKNOWN = mock.patch.object(guest, "threads", lambda pid: {})
+STARVED = mock.patch.object(limits, "threads", lambda pid: {"1": (0, time.monotonic(), False)})
+UNKNOWN = mock.patch.object(limits, "threads", lambda pid: {})
 
 
 def slow(times):
-    return mock.patch.object(guest, "slowness", lambda wall=False: times)
+    return mock.patch.object(limits, "slowness", lambda wall=False: times)
 
 
 class Watch(unittest.TestCase):
@@ -107,7 +102,7 @@ class Progress(unittest.TestCase):
                 return False
 
         process = mock.Mock(pid=0, poll=lambda: None, stdout=os.fdopen(reader, "rb", buffering=0))
-        with process.stdout, mock.patch.object(guest, "Silence", Clock), mock.patch.object(guest, "LOOK", 0):
+        with process.stdout, mock.patch.object(limits, "Silence", Clock), mock.patch.object(guest, "LOOK", 0):
             guest.watch(process, io.BytesIO(), also=self.also)
         os.close(writer)
         return seen
@@ -139,7 +134,7 @@ class Progress(unittest.TestCase):
 
 class Clock(unittest.TestCase):
     def test_a_limit_grows_with_what_was_measured(self):
-        clock = guest.Silence(os.getpid())
+        clock = limits.Silence(os.getpid())
         with slow(3), mock.patch.object(clock, "seconds", side_effect=[1, 2, 2, 4, 4]):
             self.assertEqual([clock.exceeds(1.5) for _ in range(2)], [False, False])
             self.assertEqual(clock.slow, 3)
@@ -150,9 +145,9 @@ class Clock(unittest.TestCase):
     def test_a_wait_that_is_not_over(self):
         """It is not in the kernel's count."""
         def counted(*looks):
-            with mock.patch.object(guest, "threads", side_effect=[{"1": look} for look in looks]), \
+            with mock.patch.object(limits, "threads", side_effect=[{"1": look} for look in looks]), \
                     mock.patch.object(time, "monotonic", side_effect=itertools.count(0, 10)):
-                clock = guest.Silence(0)
+                clock = limits.Silence(0)
                 return [clock.seconds() for _ in looks[1:]][-1]
         self.assertEqual(counted(*[(1, 0, True)] * 5), 0)
         self.assertGreater(counted(*[(1, 0, False)] * 5), 50)
@@ -161,19 +156,19 @@ class Clock(unittest.TestCase):
 
     def test_sleep_counts(self):
         with subprocess.Popen(["sleep", "60"]) as process:
-            clock = guest.Silence(process.pid)
+            clock = limits.Silence(process.pid)
             while clock.seconds() < 0.5 and clock.wall() < 30:
                 time.sleep(0.05)
             self.assertGreaterEqual(clock.seconds(), 0.5)
             process.kill()
 
-    @unittest.skipUnless(guest.threads("self"), "this kernel does not count how long a thread waits")
+    @unittest.skipUnless(limits.threads("self"), "this kernel does not count how long a thread waits")
     def test_waiting_for_a_cpu_does_not_count(self):
         cpu = min(os.sched_getaffinity(0))
         spin = [subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"],
                                  preexec_fn=lambda: os.sched_setaffinity(0, [cpu])) for _ in range(4)]
         try:
-            clock = guest.Silence(spin[0].pid)
+            clock = limits.Silence(spin[0].pid)
             time.sleep(1.5)
             self.assertLess(clock.seconds(), 0.7 * clock.wall())
         finally:
@@ -182,37 +177,32 @@ class Clock(unittest.TestCase):
                 process.wait()
 
     def test_speed(self):
-        with mock.patch.object(guest, "REFERENCE", 1e9):
-            self.assertEqual(guest.slowness(), 1)
-        with mock.patch.object(guest, "REFERENCE", 1e-3):
-            self.assertGreater(guest.slowness(), 2)
+        with mock.patch.object(limits, "REFERENCE", 1e9):
+            self.assertEqual(limits.slowness(), 1)
+        with mock.patch.object(limits, "REFERENCE", 1e-3):
+            self.assertGreater(limits.slowness(), 2)
             # What waits for a CPU is slow by plain time, and not by its own.
             with STARVED:
-                self.assertEqual(guest.slowness(), 1)
-                self.assertGreater(guest.slowness(wall=True), 2)
+                self.assertEqual(limits.slowness(), 1)
+                self.assertGreater(limits.slowness(wall=True), 2)
         with slow(2.5):
-            self.assertEqual(guest.scaled(100), 250)
+            self.assertEqual(limits.scaled(100), 250)
 
 
 class Others(unittest.TestCase):
     def test_probe(self):
         with tempfile.TemporaryDirectory() as top, slow(1):
             fake = pathlib.Path(top, "qemu")
-            fake.write_text(f"#!/bin/sh\nsleep 1\nexit {probe.REACHED}\n")
+            fake.write_text(f"#!/bin/sh\nsleep 1\nexit {guest.REACHED}\n")
             fake.chmod(0o755)
             with STARVED:
-                self.assertTrue(probe.runs(str(fake), "kvm", SHORT))
+                self.assertTrue(guest.accelerator_runs(str(fake), "kvm", SHORT))
             with UNKNOWN:
-                self.assertFalse(probe.runs(str(fake), "kvm", SHORT))
+                self.assertFalse(guest.accelerator_runs(str(fake), "kvm", SHORT))
 
     def test_selftests_have_more_time_on_a_slow_machine(self):
-        def seconds(*more):
-            said = io.StringIO()
-            with mock.patch.object(sys, "argv", ["selftests.py", "plan", "--only", "cow", *more]), \
-                    mock.patch.object(selftests, "slowness", lambda wall: 2), contextlib.redirect_stdout(said):
-                selftests.run()
-            return int(said.getvalue().split()[0])
-        self.assertEqual(seconds("--scaled"), 2 * seconds())
+        lines = selftests.load("60 tmpfs cow\n")
+        self.assertEqual([selftests.plan(lines, slow) for slow in (1, 2)], [["60 tmpfs cow"], ["120 tmpfs cow"]])
 
 
 if __name__ == "__main__":

@@ -13,12 +13,11 @@ import unittest
 from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import (CODES, GOOD, HANG, HEAD, LIB, ROOT, TAIL, Result, SandboxTest, fingerprint,  # noqa: E402
+from sandbox import (CODES, GOOD, HANG, HEAD, ROOT, TAIL, Result, SandboxTest, fingerprint,  # noqa: E402
                      git, ktap, kunit_parse, write_files)
 
-sys.path.insert(0, str(LIB))
-import common  # noqa: E402
-import mutants  # noqa: E402
+from gup import cli, killed, mutantfile, mutants, series  # noqa: E402
+from gup.git import Git  # noqa: E402
 
 # A qemu that looks into the kernel: what it prints is decided by the symbol in it.
 QEMU = """\
@@ -163,53 +162,54 @@ class Runs(MutantsTest):
 
 
 class InsideTest(MutantsTest):
-    """scripts/mutants by its helpers alone, in the order in which it calls them: nothing is
-    built or started, and the symbol in mm/memory.c decides what a guest would have printed."""
+    """A run of mutants without its verb: nothing is built or started, and the symbol in mm/memory.c
+    decides what a guest would have printed."""
 
-    def script(self, verb, *options):
-        with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(said), \
-                mock.patch.multiple(mutants, MUTANTS=self.repo / "kunit/mutants", KEPT=self.cache / "mutants",
-                                    boot=self.guest):
+    def script(self, verb, *words):
+        with contextlib.redirect_stdout(io.StringIO()) as said, \
+                mock.patch.object(mutantfile, "MUTANTS", self.repo / "kunit/mutants"), \
+                mock.patch.object(mutants, "KEPT", self.cache / "mutants"), mock.patch.object(cli.now, "verb", verb):
             try:
-                status, summary = self.run_all(*options)
-            except common.Failure as failure:
+                kind, summary = self.run_all(cli.parse(verb, mutants, words))
+            except cli.Failure as failure:
                 print(failure.step)
-                status, summary = CODES[failure.kind], failure.what
-        verdict = f"FAIL({[kind for kind in CODES if CODES[kind] == status][0]})" if status else "PASS"
-        return Result(status, f"{said.getvalue()}{verdict}: {summary}")
+                kind, summary = failure.kind, failure.what
+        return Result(CODES[kind], f"{said.getvalue()}{f'FAIL({kind})' if CODES[kind] else 'PASS'}: {summary}")
 
-    def run_all(self, *options):
-        tree = self.repo / "build/prefix/tree"
-        if options[:1] in (("--list",), ("--refresh",)):
-            more = options[1:] if options[0] == "--list" else (tree, git(tree, "rev-parse", "HEAD"))
-            return self.helper(options[0][2:], *more), ""
+    def run_all(self, options):
+        self.tree_of = self.repo / "build/prefix/tree"
+        if options.refresh:
+            mutantfile.refresh(self.tree_of, git(self.tree_of, "rev-parse", "HEAD"))
+            return "pass", ""
+        chosen, others = mutants.selected(options)
+        if options.list:
+            mutants.show(chosen)
+            return "pass", ""
+        for one in others:
+            print(f"left out, wants --config {one.config}: {one.name}")
         number = len(list((self.repo / "build").glob("results/*")))
         results = self.repo / f"build/results/{number}-mutants"
         results.mkdir(parents=True)
-        guest = ("--tree", tree, "--", "qemu")
-        git(tree, "update-index", "-q", "--refresh")  # the tree is a copy
-        with contextlib.redirect_stdout(io.StringIO()) as names:
-            self.helper("select", results, "key", *(o for o in options if o != "--keep-going"))
-        self.helper("base", results, *guest)
-        for name in names.getvalue().split():
-            status = (self.helper("apply", results, name, tree)
-                      or self.helper("try", results, name, *guest))
-            git(tree, "reset", "-q", "--hard")
-            if status == mutants.NOT_KILLED and "--keep-going" not in options:
+        git(self.tree_of, "update-index", "-q", "--refresh")  # the tree is a copy
+        run = mutants.Run(chosen, "key", options.arch, options.config, results, options.again)
+        run.boot = self.guest
+        if options.changed:
+            run.mutants = run.missing
+        run.without()
+        for one in run.missing:
+            if run.put(one, Git(self.tree_of), self.tree_of):
+                run.attempt(one)
+            git(self.tree_of, "reset", "-q", "--hard")
+            if not run.is_good(one) and not options.keep_going:
                 break
-        return self.helper("summary", results), (results / "summary").read_text()
+        return run.conclude()
 
-    @staticmethod
-    def helper(*words):
-        with mock.patch.object(sys, "argv", ["mutants.py", *map(str, words)]):
-            return mutants.run()
-
-    def guest(self, options, directory, glob):
-        """In place of mutants.boot(), and of QEMU above."""
+    def guest(self, directory, glob):
+        """In place of QEMU above."""
         directory.mkdir(parents=True)
         with open(self.top / "boots", "a", encoding="utf-8") as boots:
             boots.write(mutants.kernel_glob(glob) + "\n")
-        symbol = re.search(r"bug_\w+|$", (pathlib.Path(options.tree) / "mm/memory.c").read_text())[0]
+        symbol = re.search(r"bug_\w+|$", (self.tree_of / "mm/memory.c").read_text())[0]
         found = self.top / "consoles" / symbol if symbol else self.top / "console"
         console = directory / "console.log"
         if found.is_dir():
@@ -220,7 +220,7 @@ class InsideTest(MutantsTest):
         else:
             shutil.copy(found if found.exists() else self.top / "console", console)
         result = directory / "kunit.json"
-        kunit_parse(pathlib.Path(options.tree), console, result)
+        kunit_parse(self.tree_of, console, result)
         return (console.read_text().splitlines(True), {"end": "exit", "status": 0, "seconds": 0},
                 json.loads(result.read_text()) if result.exists() else None)
 
@@ -399,7 +399,7 @@ class Kept(KeptTest):
         self.assertIn("1 mutants: 1 killed", self.good("mutants", "--only", "a").last)
 
     def test_another_configuration_runs_all(self):
-        with open(self.repo / "configs/mm.config", "a", encoding="utf-8") as fragment:
+        with open(self.repo / "configs/fragments/mm.config", "a", encoding="utf-8") as fragment:
             fragment.write("CONFIG_OTHER=y\n")
         self.assertIn("1 mutants: 1 killed", self.good("mutants", "--only", "a").last)
 
@@ -548,7 +548,7 @@ class OnLess(InsideTest):
             first, last, lines = change
             path.write_text("\n".join([*old[:first], *lines, *old[last:]]) + "\n")
             git(tree, "add", "mm/gup.c")
-            mutants.keep_line_numbers(common.Git(tree), tree)
+            mutantfile.keep_line_numbers(Git(tree), tree)
             numbered, number = {}, 1
             for line in path.read_text().splitlines():
                 directive = re.match(r"#line (\d+)", line)
@@ -563,7 +563,7 @@ class OnLess(InsideTest):
 
 class TheRealOnes(unittest.TestCase):
     def test_they_are_well_formed(self):
-        found = mutants.load()
+        found = mutantfile.load()
         self.assertGreaterEqual(len(found), 50)
         for mutant in found:
             self.assertRegex(mutant.name, r"^[ch]\d\d-[a-z0-9-]+$")
@@ -572,7 +572,7 @@ class TheRealOnes(unittest.TestCase):
         self.assertEqual(len(subjects), len(set(subjects)))
 
     def test_the_readme_names_mutants_that_exist(self):
-        names = {mutant.name for mutant in mutants.load()}
+        names = {mutant.name for mutant in mutantfile.load()}
         text = (ROOT / "kunit/mutants/README").read_text()
         mentioned = set(re.findall(r"\bh\d\d-[a-z0-9-]+", text))
         self.assertLessEqual(mentioned, names)
@@ -583,22 +583,22 @@ class Units(unittest.TestCase):
     def test_hunks(self):
         diff = ("diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@ f\n a\n--- b\n+c\n@@ -9 +9 @@\n-d\n+e\n"
                 "diff --git a/y b/y\n--- a/y\n+++ b/y\n@@ -1 +1,2 @@\n f\n+g\n")
-        self.assertEqual(list(mutants.hunks(diff)), [("x", ["a", "-- b"]), ("x", ["d"]), ("y", ["f"])])
+        self.assertEqual(list(mutantfile.hunks(diff)), [("x", ["a", "-- b"]), ("x", ["d"]), ("y", ["f"])])
 
     def test_what_was_said_belongs_to_the_next_result(self):
         text = failing({"s": {"a": "ok", "one": "not ok", "b": "not ok"}}).splitlines()
-        said = mutants.what_was_said(text)
+        said = killed.what_was_said(text)
         self.assertEqual(list(said), ["s.one"])
         self.assertEqual(said["s.one"][0], "# one: EXPECTATION FAILED at mm/tests/x.c:7")
 
     def test_parts_are_disjoint_and_whole(self):
         for size, count in itertools.product(range(4, 9), range(1, 5)):
-            parts = [mutants.part(list(range(size)), f"{i}/{count}") for i in range(1, count + 1)]
+            parts = [series.part(list(range(size)), f"{i}/{count}") for i in range(1, count + 1)]
             self.assertEqual(sorted(sum(parts, [])), list(range(size)))
-        with self.assertRaises(common.Failure):
-            mutants.part([1], "2/1")
-        with self.assertRaises(common.Failure):
-            mutants.part([1], "2/2")
+        with self.assertRaises(cli.Failure):
+            series.part([1], "2/1")
+        with self.assertRaises(cli.Failure):
+            series.part([1], "2/2")
 
 
 if __name__ == "__main__":

@@ -7,16 +7,12 @@ import pathlib
 import sys
 import tempfile
 import unittest
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stdout
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import LIB, write_files  # noqa: E402
+from sandbox import write_files  # noqa: E402
 
-sys.path.insert(0, str(LIB))
-import common  # noqa: E402
-import contract  # noqa: E402
-import coverage  # noqa: E402
-import splat  # noqa: E402
+from gup import cli, contract, coverage, splat  # noqa: E402
 
 RACE = """\
 [    1.0] ==================================================================
@@ -99,17 +95,13 @@ class Coverage(unittest.TestCase):
                 {"line_number": n, "count": c, "branches": [{"count": b} for b in bs]}
                 for n, (c, bs) in counts.items()]}]}
             write_files(top, {"c.json": json.dumps(data), "gup.c": SOURCE, "list": listing})
-            argv = sys.argv
-            sys.argv = ["coverage.py", f"{top}/c.json", f"{top}/gup.c", f"{top}/list", str(lines),
-                        str(branches), top, *more]
-            try:
-                with redirect_stderr(io.StringIO()) as said:
-                    coverage.run()
-                return None, pathlib.Path(top, "coverage-summary").read_text(), said.getvalue()
-            except common.Failure as failure:
-                return failure, "", said.getvalue()
-            finally:
-                sys.argv = argv
+            path = pathlib.Path(top)
+            with redirect_stdout(io.StringIO()) as said:
+                try:
+                    summary = coverage.judge(path / "c.json", path / "gup.c", path / "list", path, (lines, branches), *more)
+                    return None, summary, said.getvalue()
+                except cli.Failure as failure:
+                    return failure, "", said.getvalue()
 
     FULL = {3: (5, [3, 2]), 4: (3, []), 5: (2, []), 10: (1, [])}
     MISS = {3: (5, [5, 0]), 4: (3, []), 5: (0, []), 10: (1, [])}
@@ -117,7 +109,7 @@ class Coverage(unittest.TestCase):
     def test_all_executed(self):
         failure, summary, _ = self.judge(self.FULL, "")
         self.assertIsNone(failure)
-        self.assertEqual(summary, "100.0 % of 4 lines, 100.0 % of 2 branches\n")
+        self.assertEqual(summary, "100.0 % of 4 lines, 100.0 % of 2 branches")
 
     def test_a_missed_line_wants_a_reason(self):
         failure, _, said = self.judge(self.MISS, "")
@@ -159,7 +151,7 @@ class Coverage(unittest.TestCase):
             self.assertIn("less than", failure.what)
 
     def test_a_part_of_the_suites_is_not_judged(self):
-        self.assertIsNone(self.judge(self.MISS, "", 99, 99, "--partial")[0])
+        self.assertIsNone(self.judge(self.MISS, "", 99, 99, True)[0])
 
     def test_a_bad_list_names_its_line(self):
         for listing in ("\treturn 0;\n", "one: why\n", "what is this\n"):
@@ -225,21 +217,20 @@ class Contract(unittest.TestCase):
         top = tempfile.TemporaryDirectory()
         self.addCleanup(top.cleanup)
         self.top = pathlib.Path(top.name)
-        self.saved = contract.TABLE, contract.REASONS, sys.argv
+        self.saved = contract.TABLE, contract.REASONS
         contract.TABLE, contract.REASONS = self.top / "tests.md", self.top / "empty"
-        sys.argv = ["contract.py", top.name, top.name]
 
     def tearDown(self):
-        contract.TABLE, contract.REASONS, sys.argv = self.saved
+        contract.TABLE, contract.REASONS = self.saved
 
-    def run_on(self, suite=SUITE, ran=None, reasons="C* *: there is no such test yet\n"):
+    def run_on(self, suite=SUITE, ran=None, reasons="C* *: there is no such test yet\n", check=False):
         write_files(self.top, {"mm/tests/gup_x_kunit.c": suite, "mm/tests/gup_kunit_clauses.c": CLAUSES,
                                "kunit.json": json.dumps(ran or RAN), "empty": reasons,
                                "result.json": json.dumps({**WHOLE, **self.run_was})})
         with redirect_stdout(io.StringIO()) as said:
             try:
-                contract.run()
-            except common.Failure as failure:
+                contract.make(self.top, self.top, check)
+            except cli.Failure as failure:
                 return failure.what + "\n" + said.getvalue()
         return ""
 
@@ -297,10 +288,9 @@ class Contract(unittest.TestCase):
 
     def test_check_sees_a_stale_table(self):
         self.assertEqual(self.run_on(), "")
-        sys.argv.append("--check")
-        self.assertEqual(self.run_on(), "")
-        self.assertIn("is not what the sources say", self.run_on(SUITE.replace("C4: other", "C3: other")))
-        self.assertIn("guard", self.run_on(SUITE.replace("Kinds: guard", "Kinds: zero")))
+        self.assertEqual(self.run_on(check=True), "")
+        self.assertIn("is not what the sources say", self.run_on(SUITE.replace("C4: other", "C3: other"), check=True))
+        self.assertIn("guard", self.run_on(SUITE.replace("Kinds: guard", "Kinds: zero"), check=True))
 
 
 if __name__ == "__main__":

@@ -11,11 +11,9 @@ from contextlib import redirect_stdout
 import io
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import LIB, ROOT, write_files  # noqa: E402
+from sandbox import ROOT, write_files  # noqa: E402
 
-sys.path.insert(0, str(LIB))
-import common  # noqa: E402
-import selftests  # noqa: E402
+from gup import cli, selfcompare, selftests  # noqa: E402
 
 # What the harnesses of selftests/ print: kselftest.h and kselftest_harness.h.
 COW = """\
@@ -76,7 +74,7 @@ class List(unittest.TestCase):
         line, = selftests.load("60 tmpfs+flaky a\n")
         self.assertEqual(line, (60, "tmpfs", True, "a", ["a"]))
         for bad in ("60 a\n", "x disk a\n", "60 ext4 a\n", "60 disk+2g a\n", "60 disk a\n60 disk a\n"):
-            with self.assertRaises(common.Failure):
+            with self.assertRaises(cli.Failure):
                 selftests.load(bad)
 
     def test_select(self):
@@ -88,13 +86,13 @@ class List(unittest.TestCase):
         self.assertEqual(commands(), ["a x", "a y", "b"])
         self.assertEqual(commands("a"), ["a x", "a y"])
         self.assertEqual(commands("* y", "b"), ["a y", "b"])
-        with self.assertRaises(common.Failure):
+        with self.assertRaises(cli.Failure):
             commands("c")
 
 
 class Parse(unittest.TestCase):
     def cases(self, output, status="0"):
-        runs, torn, _, _ = selftests.parse(log(("t", output, status)))
+        runs, torn, _, _ = selfcompare.parse(log(("t", output, status)))
         self.assertIsNone(torn)
         return runs["t"].cases
 
@@ -116,34 +114,34 @@ class Parse(unittest.TestCase):
 
     def test_without_tap_the_status_decides(self):
         for status, result in (("0", "pass"), ("4", "skip"), ("1", "fail"), ("139", "fail"), ("timeout", "fail")):
-            self.assertEqual(self.cases("fine\n", status), {selftests.PROGRAM: result})
+            self.assertEqual(self.cases("fine\n", status), {selfcompare.PROGRAM: result})
 
     def test_all_skipped(self):
-        runs, _, _, _ = selftests.parse(log(("t", "TAP version 13\n1..0 # SKIP no such thing\n", "4")))
+        runs, _, _, _ = selfcompare.parse(log(("t", "TAP version 13\n1..0 # SKIP no such thing\n", "4")))
         self.assertEqual((runs["t"].cases, runs["t"].reasons),
-                         ({selftests.PROGRAM: "skip"}, {selftests.PROGRAM: "no such thing"}))
+                         ({selfcompare.PROGRAM: "skip"}, {selfcompare.PROGRAM: "no such thing"}))
 
     def test_the_status_tells_of_what_the_cases_do_not(self):
-        self.assertEqual(self.cases("1..1\nok 1 a\n", "139")[selftests.PROGRAM], "fail")
-        self.assertEqual(self.cases("1..2\nok 1 a\n")[selftests.PROGRAM], "fail")
-        self.assertEqual(self.cases("1..2\nok 1 a\n", "timeout")[selftests.PROGRAM], "fail")
-        self.assertNotIn(selftests.PROGRAM, self.cases("1..1\nok 1 a\n"))
-        self.assertNotIn(selftests.PROGRAM, self.cases("1..1\nok 1 # SKIP a\n", "4"))
+        self.assertEqual(self.cases("1..1\nok 1 a\n", "139")[selfcompare.PROGRAM], "fail")
+        self.assertEqual(self.cases("1..2\nok 1 a\n")[selfcompare.PROGRAM], "fail")
+        self.assertEqual(self.cases("1..2\nok 1 a\n", "timeout")[selfcompare.PROGRAM], "fail")
+        self.assertNotIn(selfcompare.PROGRAM, self.cases("1..1\nok 1 a\n"))
+        self.assertNotIn(selfcompare.PROGRAM, self.cases("1..1\nok 1 # SKIP a\n", "4"))
 
     def test_torn(self):
-        runs, torn, pins, done = selftests.parse(log(("a", "ok 1 x\n", "0"), ("b", "ok 1 y\n", None), pins="", done=False))
+        runs, torn, pins, done = selfcompare.parse(log(("a", "ok 1 x\n", "0"), ("b", "ok 1 y\n", None), pins="", done=False))
         self.assertEqual((list(runs), torn, pins, done), (["a"], "b", None, False))
 
     def test_pins(self):
-        self.assertEqual(selftests.parse(log(pins="7 9"))[2], [7, 9])
+        self.assertEqual(selfcompare.parse(log(pins="7 9"))[2], [7, 9])
 
     def test_empty(self):
-        self.assertEqual(selftests.parse(""), ({}, None, None, False))
+        self.assertEqual(selfcompare.parse(""), ({}, None, None, False))
 
 
 class Compare(unittest.TestCase):
     def compare(self, base, series):
-        return selftests.compare(*(selftests.parse(log(*tests))[0] for tests in (base, series)))
+        return selfcompare.compare(*(selfcompare.parse(log(*tests))[0] for tests in (base, series)))
 
     def one(self, base, series, status="0"):
         return self.compare([("t", base, status)], [("t", series, status)])
@@ -181,10 +179,10 @@ class Compare(unittest.TestCase):
         self.assertEqual(len(self.one("ok 1 Pages 70 (1%)\n", "ok 1 Pages 71 (1%)\n")[0]), 1)
 
     def test_a_flaky_failure_is_none(self):
-        runs = [selftests.parse(log(("t", "ok 1 a\n", "0"), ("u", f"{ok} 1 b\n", "0")))[0] for ok in ("ok", "not ok")]
-        self.assertEqual(len(selftests.compare(*runs)[0]), 1)
-        self.assertEqual(len(selftests.compare(*runs, {"t"})[0]), 1)
-        worse, _, other = selftests.compare(*runs, {"u"})
+        runs = [selfcompare.parse(log(("t", "ok 1 a\n", "0"), ("u", f"{ok} 1 b\n", "0")))[0] for ok in ("ok", "not ok")]
+        self.assertEqual(len(selfcompare.compare(*runs)[0]), 1)
+        self.assertEqual(len(selfcompare.compare(*runs, {"t"})[0]), 1)
+        worse, _, other = selfcompare.compare(*runs, {"u"})
         self.assertEqual((worse, len(other)), ([], 1))
 
     def test_better_is_no_failure(self):
@@ -213,17 +211,15 @@ class Judge(unittest.TestCase):
                 write_files(top, {f"{name}/plan": plan, f"{name}/tests.log": tests,
                                   f"{name}/console.log": "[    0.000000] Linux version 7.3\n" + console,
                                   f"{name}/guest.json": json.dumps({"end": end, "status": 0})})
-            write_files(top, {"run.json": json.dumps({"version": "7.3.4", "base": "no patch", "series": "all 3 patches",
-                                                      "config": "selftests", "command": "scripts/selftests"})})
-            lines = selftests.load(plan)
+            run = {"version": "7.3.4", "base": "no patch", "series": "all 3 patches", "config": "selftests",
+                   "command": "scripts/selftests"}
             with redirect_stdout(io.StringIO()) as said:
-                status = selftests.verb_compare(pathlib.Path(top), lines)
-            names = {code: name for name, code in common.exit_codes().items()}
+                kind, _ = selfcompare.conclude(pathlib.Path(top), run, selftests.load(plan))
             result = json.loads(pathlib.Path(top, "result.json").read_text())
             self.table = pathlib.Path(top, "selftests.md").read_text()
-            self.assertEqual(result["verdict"], names[status])
+            self.assertEqual(result["verdict"], kind)
             self.said = said.getvalue()
-            return names[status], result["why"]
+            return kind, result["why"]
 
     def test_good(self):
         self.assertEqual(self.judge(), ("pass", ""))
@@ -293,7 +289,7 @@ class Judge(unittest.TestCase):
 
 class Init(unittest.TestCase):
     def test_it_writes_what_is_read(self):
-        init = (ROOT / "configs/selftests.init").read_text()
+        init = (ROOT / "configs/selftests/init").read_text()
         self.assertEqual(re.findall(r"@@ ([A-Z]+)", init), ["START", "END", "PINS", "DONE"])
 
 

@@ -12,11 +12,9 @@ import unittest
 from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import CODES, GUP_C, KERNEL, LIB, Result, SandboxTest, fingerprint, git, write_files  # noqa: E402
+from sandbox import CODES, GUP_C, KERNEL, Result, SandboxTest, fingerprint, git, write_files  # noqa: E402
 
-sys.path.insert(0, str(LIB))
-import common  # noqa: E402
-import series  # noqa: E402
+from gup import cli, pristine, refresh, series  # noqa: E402
 
 
 class Apply(SandboxTest):
@@ -63,12 +61,14 @@ class Again(AppliedTest):
         (self.tree() / "mm/new.c").write_text("int new;\n")
         self.assertIn("mm/new.c", self.good("tree", "status").output)
 
-    def test_a_shim_of_python3_is_asked_once(self):
-        shim = self.bin / "python3"
-        shim.unlink()
-        shim.write_text(f'#!/bin/sh\necho "$@" >> {self.top}/asked\nexec {sys.executable} "$@"\n')
-        shim.chmod(0o755)
-        self.good("tree", "status")
+    def test_the_files_of_scripts_start_python(self):
+        """A python3 may be a shim, which takes long to find the interpreter: it is asked once."""
+        write_files(self.bin, {"python3": f'#!/bin/sh\necho "$@" >> {self.top}/asked\nexec {sys.executable} "$@"\n'})
+        (self.bin / "python3").chmod(0o755)
+        link = self.top / "linked"
+        link.symlink_to(self.repo / "scripts/tree")
+        said = subprocess.run([link, "status"], env=self.environment, capture_output=True, text=True, check=True).stdout
+        self.assertIn("Linux 7.3.4", said)
         self.assertEqual(len((self.top / "asked").read_text().splitlines()), 1)
 
 
@@ -185,18 +185,21 @@ class Refresh(RefreshedTest):
 
 
 class SeriesTest(RefreshedTest):
-    """apply and refresh of lib/series.py alone, on the sandbox's series and tree."""
+    """series.py and refresh.py alone, on the sandbox's series and tree."""
 
     def script(self, verb):
         base = git(self.cache / "linux.git", "rev-parse", "base")
-        words = [base] if verb == "apply" else [base, git(self.tree(), "rev-parse", "HEAD")]
-        with contextlib.redirect_stdout(io.StringIO()) as said, \
-                mock.patch.multiple(series, ROOT=self.repo, SERIES=self.repo / "series", PATCHES=self.repo / "patches",
-                                    BASE_RECORD=self.repo / "patches/base"), \
-                mock.patch.object(sys, "argv", ["series.py", verb, str(self.tree()), *words]):
+        patches = {"SERIES": self.repo / "series", "PATCHES": self.repo / "patches"}
+        with contextlib.redirect_stdout(io.StringIO()) as said, mock.patch.multiple(series, **patches), \
+                mock.patch.multiple(refresh, ROOT=self.repo, **patches), \
+                mock.patch.object(pristine, "RECORD", self.repo / "patches/base"):
             try:
-                return Result(series.run(), said.getvalue())
-            except common.Failure as failure:
+                if verb == "apply":
+                    print(series.apply_series(self.tree(), base, series.Series().select()))
+                else:
+                    refresh.refresh(self.tree(), base, git(self.tree(), "rev-parse", "HEAD"))
+                return Result(0, said.getvalue())
+            except cli.Failure as failure:
                 return Result(CODES[failure.kind], f"FAIL({failure.kind}): {failure.what}")
 
 

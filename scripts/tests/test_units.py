@@ -1,25 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 """The Python helpers by themselves: splats, suites, placing of patches, counts."""
 
-import json
 import pathlib
-import re
 import sys
 import tempfile
 import unittest
 from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import LIB, ROOT, write_files  # noqa: E402
+from sandbox import ROOT, write_files  # noqa: E402
 
-sys.path.insert(0, str(LIB))
-import common  # noqa: E402
-import configcheck  # noqa: E402
-import counts  # noqa: E402
-import series  # noqa: E402
-import splat  # noqa: E402
-import suites  # noqa: E402
-import verdict  # noqa: E402
+from gup import cli, kconfig, refresh, results, series, splat, suites, verdict  # noqa: E402
 
 LOGS = ROOT / "scripts/tests/logs"
 
@@ -62,7 +53,7 @@ class Splats(unittest.TestCase):
 
 class Taint(unittest.TestCase):
     def test_the_mask_is_everything_but_test(self):
-        mask = int(re.search(r"^TAINT_MASK=(\w+)$", (LIB / "run.sh").read_text(), re.M)[1], 16)
+        mask = int(results.TAINT_MASK, 16)
         self.assertEqual(mask, 0xFFFFFFFF & ~verdict.TAINT_TEST)
 
 
@@ -96,7 +87,7 @@ class Suites(unittest.TestCase):
 
     def test_a_suite_in_a_comment_is_none(self):
         tree = self.tree("/*\n" + self.source("\tKUNIT_CASE(one),") + "*/\n")
-        with self.assertRaises(common.Failure):
+        with self.assertRaises(cli.Failure):
             suites.suites(tree)
 
     def test_select(self):
@@ -111,7 +102,7 @@ class Suites(unittest.TestCase):
                                  ("gup_a.test_2", "no test matches 'gup_a.test_2'", "in gup_a there are: test_1"),
                                  ("gup_a.lazy", "no test", "test_1"), ("gup_a.test_1.row", "no test", "test_1"),
                                  ("gup_a.", "no test", "test_1")):
-            with self.assertRaises(common.Failure) as failure:
+            with self.assertRaises(cli.Failure) as failure:
                 suites.select(found, glob)
             self.assertIn(what, failure.exception.what)
             self.assertIn(step, failure.exception.step)
@@ -129,7 +120,7 @@ class Placing(unittest.TestCase):
                             for block, names in enumerate(blocks) for name in names]
 
     def place(self, names, *blocks):
-        return series.place(self.Fake(*blocks), list(names))
+        return refresh.place(self.Fake(*blocks), list(names))
 
     def test_unchanged(self):
         self.assertEqual(self.place("abc", "ab", "c"), [(0, "a"), (0, "b"), (1, "c")])
@@ -151,13 +142,13 @@ class Placing(unittest.TestCase):
             self.assertEqual([block for block, _ in placed], sorted(block for block, _ in placed))
 
     def test_file_names(self):
-        self.assertEqual(series.file_name("mm/gup: Return 0, always!", set()), "mm-gup-return-0-always.patch")
-        self.assertEqual(series.file_name("a", {"a.patch"}), "a-2.patch")
-        self.assertLess(len(series.file_name("x" * 200, set())), 70)
+        self.assertEqual(refresh.file_name("mm/gup: Return 0, always!", set()), "mm-gup-return-0-always.patch")
+        self.assertEqual(refresh.file_name("a", {"a.patch"}), "a-2.patch")
+        self.assertLess(len(refresh.file_name("x" * 200, set())), 70)
 
     def test_subjects(self):
         mail = b"From 0\nSubject: [PATCH] mm/gup: a long\n subject in two lines\n\nbody\nSubject: no\n"
-        self.assertEqual(series.subject_of(mail), "mm/gup: a long subject in two lines")
+        self.assertEqual(refresh.subject_of(mail), "mm/gup: a long subject in two lines")
 
 
 class Topics(unittest.TestCase):
@@ -180,7 +171,7 @@ class Topics(unittest.TestCase):
         self.series = series.Series()
 
     def bad(self, kind, *names, run):
-        with self.assertRaises(common.Failure) as failure:
+        with self.assertRaises(cli.Failure) as failure:
             run()
         self.assertEqual(failure.exception.kind, kind)
         for name in names:
@@ -192,8 +183,10 @@ class Topics(unittest.TestCase):
         self.assertEqual(topics.on("three"), ["three"])
         self.assertEqual(topics.without("one"), ["three"])
         self.assertEqual(topics.without("three"), ["one", "two"])
-        self.assertEqual(series.each(self.series)[-3:], ["topics one,two two", "topics three three",
-                                                         "topics one,two,three,four four"])
+        self.assertEqual([(str(chosen), name) for chosen, name in series.each(self.series)[-4:]], [
+            ("--topics one", "one"), ("--topics one,two", "two"), ("--topics three", "three"),
+            ("--topics one,two,three,four", "four")])
+        self.assertEqual(str(series.each(self.series)[1][0]), "--first 2")
 
     def test_covers_that_do_not_say(self):
         (self.top / "patches/two/cover").write_text("Subject: x\n")
@@ -204,7 +197,7 @@ class Topics(unittest.TestCase):
         self.bad("apply", "patches/two/cover", run=lambda: series.Topics(self.series))
 
     def chosen(self, **selection):
-        return " ".join(entry.name[:-len(".patch")] for entry in self.series.select(**selection))
+        return " ".join(entry.name[:-len(".patch")] for entry in self.series.select(series.Selection(**selection)))
 
     def test_what_is_chosen(self):
         self.assertEqual(self.chosen(topics=["three", "one"]), "one/0001-a one/0002-b three/0001-a three/0002-b")
@@ -213,12 +206,12 @@ class Topics(unittest.TestCase):
         self.assertEqual(self.chosen(topics=[]), "")
         for selection in ({"topics": ["one", "five"]}, {"topics": ["one/0001-a"]}, {"topics": [""]},
                           {"without": ["one/0003-c"]}):
-            self.bad("usage", "sections: one, two", run=lambda chosen=selection: self.series.select(**chosen))
+            self.bad("usage", "sections: one, two", run=lambda chosen=selection: self.series.select(series.Selection(**chosen)))
 
     def test_numbers(self):
         names = ["one/0002-b.patch", "new.patch", "one/0001-a.patch", "two/0001-a.patch", "four/0002-b.patch"]
-        placed = series.place(self.series, names)
-        self.assertEqual([new for _, new in series.numbered(self.series, placed)],
+        placed = refresh.place(self.series, names)
+        self.assertEqual([new for _, new in refresh.numbered(self.series, placed)],
                          ["one/0001-b.patch", "one/0002-new.patch", "one/0003-a.patch", "two/0001-a.patch",
                           "four/0001-b.patch"])
 
@@ -226,45 +219,13 @@ class Topics(unittest.TestCase):
 class Config(unittest.TestCase):
     def test_options(self):
         text = "CONFIG_A=y\n# CONFIG_B is not set\n#CHECK#CONFIG_C=n\nCONFIG_D=\"x y\"\n# words\n"
-        self.assertEqual(configcheck.options(text), {"CONFIG_A": "y", "CONFIG_B": "n", "CONFIG_D": '"x y"'})
-        self.assertEqual(configcheck.options(text, check=True), {"CONFIG_C": "n"})
-
-
-class Expected(unittest.TestCase):
-    RESULT = {"verdict": "test", "why": "", "expected_suites": ["a"], "totals": {"passed": 5},
-              "suites": {"a": {"failures": ["zero", "minus"], "skips": []}}}
-
-    def judge(self, globs, **change):
-        with tempfile.TemporaryDirectory() as top:
-            result, names = pathlib.Path(top, "result"), pathlib.Path(top, "names")
-            result.write_text(json.dumps({**self.RESULT, **change}))
-            names.write_text(globs)
-            return counts.expect(result, names)
-
-    def test_exactly_these(self):
-        self.assertEqual(self.judge("# c\na.zero 1\na.min* 1\n"), [7, 0, 0])
-
-    def test_one_too_many_one_too_few_and_none(self):
-        self.assertEqual(self.judge("a.zero 1\n"), [6, 1, 0])
-        self.assertEqual(self.judge("a.* 2\na.never 1\n")[1], 1)
-        self.assertEqual(self.judge("a.* 3\n")[1], 1)
-        with self.assertRaises(common.Failure):
-            self.judge("# nothing\n")
-
-    def test_what_is_skipped(self):
-        suites = {"a": {"failures": ["zero", "minus"], "skips": ["huge"]}}
-        self.assertEqual(self.judge("a.* 2\n", suites=suites)[1], 1)
-        self.assertEqual(self.judge("a.* 2\n", suites=suites, expected_skips=["a.huge"])[1], 0)
-
-    def test_a_run_that_passed_or_broke(self):
-        self.assertEqual(self.judge("a.* 2\n", verdict="pass")[1], 1)
-        self.assertEqual(self.judge("a.* 2\n", verdict="splat")[1], 1)
-        self.assertEqual(self.judge("a.* 2\n", expected_suites=["a", "b"])[1], 1)
+        self.assertEqual(kconfig.options(text), {"CONFIG_A": "y", "CONFIG_B": "n", "CONFIG_D": '"x y"'})
+        self.assertEqual(kconfig.options(text, check=True), {"CONFIG_C": "n"})
 
 
 class Tables(unittest.TestCase):
     def test_exit_codes_are_distinct(self):
-        codes = common.exit_codes()
+        codes = cli.CODES
         self.assertEqual(len(codes), len(set(codes.values())))
         self.assertEqual((codes["pass"], codes["usage"], codes["interrupted"]), (0, 2, 130))
 

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What does a page cost? Boots two kernels with the suite gup_bench: base, which is the series up to
+the end of its section "tests", and series, which is what build/tree holds, local changes included.
+QEMU counts instructions (-icount), so that the figures are the same from run to run and on each
+machine. Passes if the tests do, and no figure is over its limit in kunit/bench-gate; without a section
+"batch" there are no limits.
+
+Results: build/results/<time>-bench/ with result.json, pictures, and a folder for each guest.
+The kernels of base are kept in the cache.
+"""
+
+import os
+import pathlib
+import shlex
+import shutil
+import subprocess
+
+from gup import arch, benchreport, boot, cli, figures, guest, initramfs, performance, results, series, source
+from gup import walltime
+from gup import kernel as kernels
+from gup.cli import CACHE, End, now
+from gup.kernel import Kernel, digest
+from gup.packages import need
+from gup.workspace import Workspace
+
+USAGE = "scripts/bench [OPTION]..."
+EXCLUDE = ("--gup-test --config",)
+KEPT_BASES = 6  # in the cache
+
+
+def options(parser):
+    add = cli.option
+    add(parser, "--config NAME", "a configuration in configs/ (reference). In kunit-default, which takes long to "
+        "build, limits are in instructions, elsewhere ratios to base", kernels.named)
+    add(parser, "--growth", "also from 4 MiB to 4 GiB of memory")
+    add(parser, "--gup-test", "also the kernel's own gup_test, in configuration gup-test, which is kunit-default with it")
+    add(parser, "--docs", "with --growth, and write Documentation/performance.md and its pictures")
+    add(parser, "--wall", "time instead of instructions, with KVM if it runs a guest: medians and quartiles of guests "
+        "by turns; no limits")
+    add(parser, "--arch NAME", "um, with --wall: User Mode Linux, which runs on the real CPU, with locked atomics "
+        "(configs/time), and with page table locks as well (configs/time-locks). With --docs, "
+        "Documentation/performance-time.md, which says what that means", arch.named, default=arch.X86)
+    add(parser, "--runs N", "boot each kernel N times (2; with --wall 5, of um 15)", cli.number(1))
+    add(parser, "--cpus 1", "more are refused: with a second CPU one 'pause' of a spinning CPU counts as what the "
+        "other does meanwhile, as 1 instruction or as 20,000,000", one_cpu, default=1)
+    boot.timeout(parser)
+    add(parser, "--jobs N", f"compile with N jobs ({cli.CPUS})", cli.jobs, default=cli.CPUS)
+
+
+def one_cpu(text):
+    if cli.number()(text) != 1:
+        raise cli.usage(f"--cpus {text}: the bench has one CPU; with two, what a spinning CPU counts depends on the other")
+    return 1
+
+
+def check_options(options):
+    """What argparse does not know."""
+    if options.config:
+        kernels.check_arch(options.config, options.arch)
+    if not options.arch.emulator:
+        if not options.wall:
+            raise cli.usage(f"--arch {options.arch.name} has no instructions, which QEMU counts: with --wall")
+        if options.growth or options.gup_test:
+            raise cli.usage(f"--growth and --gup-test need QEMU: without --arch {options.arch.name}")
+    elif options.wall and options.docs:
+        raise cli.usage("--docs is for instructions, without --wall, or for times of a real CPU, with --arch um")
+
+
+def defaults(options):
+    """(the configurations that are measured, how often). Of those after the first the folders of
+    the results have the name."""
+    if not options.arch.emulator:
+        names, runs = ["time", "time-locks"], 15
+    else:
+        names, runs = ["gup-test" if options.gup_test else "reference"], 5 if options.wall else 2
+    return [options.config] if options.config else names, options.runs or runs
+
+
+# ------------------------------------------------------------------------ kernels
+
+def describe(kernel, folder):
+    """Files "text" and "locks" of a folder: bytes of mm/gup.o as users have it, which is the reference
+    configuration without what is for tests, and what is off by default; no user has it for UML.
+    And how many of its instructions are locked, if a header of the configuration is to see to it."""
+    text = locks = ""
+    if kernel.arch.emulator:
+        cli.stage("text", "mm/gup.o without KUnit")
+        names = [path.name for path in Kernel(kernel.workspace).fragments]
+        small = Kernel(kernel.workspace, jobs=kernel.jobs, out="text", fragments=[
+            name for name in names if name not in ("kunit.config", "suites.config", "legacy.config")])
+        sizes = subprocess.run(["size", small.make_object("mm/gup.o")], check=True, capture_output=True, text=True).stdout
+        text = sizes.splitlines()[1].split()[0]
+    if kernel.headers:
+        locks = walltime.locks(kernel.out / "mm/gup.o")
+        cli.note(f"mm/gup.o: {locks} instructions have a lock prefix")
+    (folder / "text").write_text(f"{text}\n")
+    (folder / "locks").write_text(f"{locks}\n")
+
+
+def series_kernel(chosen, config, options):
+    kernel = Kernel(Workspace(chosen).prepare(), config, options.arch, options.jobs)
+    kernel.build()
+    describe(kernel, kernel.out)
+    return kernel
+
+
+def base_kernel(chosen, config, options):
+    """In the prefix workspace, so that build/tree stays what its user made of it; then in the cache."""
+    count = series.Series().until("tests")
+    workspace = Workspace(chosen, prefix=True).prepare(
+        series.Selection(first=count), refuse_local="base is to be what the series says")
+    kernel = Kernel(workspace, config, options.arch, options.jobs)
+    key = digest(kernel.tree_parts(), *kernel.parts(), pathlib.Path(kernels.__file__), pathlib.Path(__file__))
+    kept = CACHE / "bench" / key[:40]
+    if (kept / kernel.image.name).exists():
+        cli.stage("base", f"the first {count} patches: kept in {kept}")
+        os.utime(kept)
+    else:
+        cli.stage("base", f"the first {count} patches")
+        kernel.build()
+        new = cli.temporary(kept.with_name(f"{kept.name}.{os.getpid()}"))
+        new.mkdir(parents=True)
+        describe(kernel, new)
+        shutil.copy(kernel.image, new)
+        shutil.copy(kernel.out / ".config", new)
+        if not kept.exists():
+            new.rename(kept)
+        kernels.remove_old(CACHE / "bench", KEPT_BASES)
+    workspace.unlock()
+    kernel.out, kernel.image = kept, kept / kernel.image.name
+    return kernel
+
+
+# ------------------------------------------------------------------------- guests
+
+def prepare_guest(options):
+    """As kunit.py's guest, but that its instructions are counted: with -cpu max a page would be
+    cleared by rep stosb, which counts as one for each byte."""
+    machine = guest.probe(options.arch)
+    machine.cpus, machine.cpu = 1, ""
+    if not options.wall:
+        machine.emulate("instructions are counted, so QEMU emulates")
+    elif machine.accel != "tcg":
+        machine.cpu = "max"
+    arguments = ["kunit.filter=speed=slow"]
+    if options.growth:
+        arguments, machine.memory = ["kunit.filter=speed<normal"], "6G"
+    return machine, arguments
+
+
+def measure(kernel, folder, initrd, machine, arguments, timeout):
+    """One guest, in a new folder."""
+    folder.mkdir()
+    kind, summary = results.boot(kernel, machine, folder, ["gup_bench"], "gup_bench", silent=timeout,
+                                 arguments=arguments, initrd=initrd)
+    if kind != "pass":
+        figures.one_cpu(figures.console(folder), folder / "console.log")  # worse than a failed boot
+        raise End(kind, f"{folder.name}: {summary}")
+    first = folder.with_name(f"{folder.name.rsplit('-', 1)[0]}-1") / kernel.image.name
+    if first.exists() and first.parent != folder:  # one copy of each kernel is enough
+        (folder / first.name).unlink()
+        os.link(first, folder / first.name)
+    for name in ("text", "locks"):
+        shutil.copy(kernel.out / name, folder)
+    cli.note(f"{folder.name}: {summary}")
+
+
+def main(options):
+    check_options(options)
+    names, runs = defaults(options)
+    options.growth = options.growth or (options.docs and not options.wall)
+    cli.stage("deps", "packages")
+    need("fetch", "build", *options.arch.packages, *([] if options.wall else ["plot"]),
+         *(group for name in names for group in kernels.packages(name)))
+    chosen = source.choose()
+    kernels_of = {name: (base_kernel(chosen, name, options), series_kernel(chosen, name, options)) for name in names}
+    machine, arguments = prepare_guest(options)
+    top = results.new()
+    # By turns: what else the machine does meets all of them.
+    for number in range(1, runs + 1):
+        for name, pair in kernels_of.items():
+            initrd = initramfs.make(pair[1])  # one for both: what the kernels differ in is not in it
+            for side, kernel in zip(figures.SIDES, pair):
+                folder = f"{name}-" * (name != names[0]) + side + f"-{number}" * (runs > 1)
+                measure(kernel, top / folder, initrd, machine, arguments, options.timeout)
+    cli.stage("report", "base and series")
+    if options.wall:
+        kind, summary = "pass", benchreport.report_times(top, names[1:])
+    else:
+        gated = any(entry.section == "batch" for entry in series.Series().entries)
+        kind, summary = benchreport.report(top, benchreport.GATE if gated else None)
+    if kind != "pass":
+        raise End(kind, summary)
+    if options.docs:
+        performance.write(top, shlex.join(["scripts/bench", *now.words]), options.wall)
+    return summary

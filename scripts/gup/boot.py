@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Fetch the kernel, apply the series, build it, boot it in QEMU, run its KUnit suites, and say
+PASS or FAIL in the last line. What is there already is reused: edit build/tree and run it
+again.
+
+Results: build/results/<time>-boot/, and build/results/latest.
+"""
+
+from gup import arch, cli, guest, limits, results, series, source
+from gup import kernel as kernels
+from gup.cli import End, Failure
+from gup.packages import need
+from gup.workspace import Workspace
+
+USAGE = "scripts/boot [OPTION]..."
+EXCLUDE = ("--only --topics",)
+
+
+def options(parser):
+    add = cli.option
+    add(parser, "--arch NAME", f"one of: {' '.join(arch.ARCHES)}. um is User Mode Linux, which runs as a program: a "
+        "verdict in seconds, on less than an x86_64 kernel has (configs/arch/um)", arch.named, default=arch.X86)
+    add(parser, "--tree DIR", "base: your own tree of the series' version, which is not changed")
+    add(parser, "--only N", "exactly the first N patches, even if these hold no suite", patches)
+    add(parser, "--topics LIST", "exactly these topics of the series, which are folders of patches/: um,tests are "
+        "the suites on a kernel that is not mended", lambda text: tuple(cli.word(text).split(",")))
+    add(parser, "--without NAME", "leave out this patch or topic; may be repeated", many=True)
+    add(parser, "--config NAME", f"a configuration in configs/ (there are: {' '.join(kernels.names())})",
+        kernels.named, default="reference")
+    add(parser, "--suite GLOB", "run only these suites, or tests as suite.test; may be repeated", cli.glob, many=True)
+    timeout(parser)
+    add(parser, "--jobs N", f"compile with N jobs ({cli.CPUS})", cli.jobs, default=cli.CPUS)
+    add(parser, "--keep-going", "do not stop the guest at its first warning")
+
+
+def timeout(parser):
+    cli.option(parser, "--timeout S", "stop a guest that shows no progress for S seconds "
+               f"({limits.SILENT:.0f}): no line that it has not printed before, and no result. A slow machine gets more; "
+               "while the guest waits for a CPU that others use, no time passes", cli.seconds)
+
+
+def patches(text):
+    """How many patches there are is known before the kernel is."""
+    wanted, there = cli.number(0, 10 ** 9)(text), series.count()
+    if wanted > there:
+        raise cli.usage(f"--only {text}: the series has {there} patches, not {text}")
+    return wanted
+
+
+def main(options):
+    kernels.check_arch(options.config, options.arch)
+    selection = series.Selection(options.only, options.topics, tuple(options.without))
+    if selection.topics or selection.without:
+        series.Series().select(selection)  # are there such?
+    cli.stage("deps", "packages")
+    need("fetch", "build", *options.arch.packages, *kernels.packages(options.config))
+    workspace = Workspace(source.choose(options.tree, selection), prefix=selection != series.ALL)
+    workspace.prepare(selection)
+    kernel = kernels.Kernel(workspace, options.config, options.arch, options.jobs)
+    # All names are looked at before anything is built.
+    wanted = [(glob, kernel.suites(glob)) for glob in options.suite or [None]]
+    if not all(suites for _, suites in wanted) and selection.first is None and selection.topics is None:
+        raise Failure("test", "no suite in this tree: none could run", "scripts/tree status shows the patches")
+    kernel.build()
+    machine = guest.probe(options.arch)
+    bad = None
+    for glob, suites in wanted:
+        kind, summary = results.boot(kernel, machine, results.new(), suites, glob, keep_going=options.keep_going,
+                                     silent=options.timeout)
+        if kind == "pass":
+            print(f"PASS: {summary} ({cli.now.seconds()} s{cli.now.suffix})", flush=True)
+        bad = bad or (kind != "pass" and End(kind, summary))
+    if bad:
+        raise bad

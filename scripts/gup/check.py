@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Everything about the series and this repository that can be seen without running a test. Without an
+option: --static and --kernel. In files that the base has already, only new warnings count.
+"""
+
+import os
+import pathlib
+import re
+
+from gup import arch, checkeach, checkkernel, cli, series, static
+from gup.cli import ROOT, Checks, wrong
+from gup.packages import need
+
+USAGE = "scripts/check [--static] [--kernel] [--each [--part I/N]] [--fixes] [--arch NAME] [--jobs N]"
+EXCLUDE = ("--arch --static --kernel",)
+
+
+def options(parser):
+    add = cli.option
+    add(parser, "--static", "this repository: shellcheck, SPDX tags, series against patches/")
+    add(parser, "--kernel", "the patches: refresh changes nothing, each topic applies on what it stands on, and the rest "
+        "without it, quilt and git make the same of the series; checkpatch --strict, sparse and W=1 on the files they "
+        "touch, kernel-doc, MAINTAINERS, manual page, mm/gup.o is the same without what is off by default, and it and the "
+        "tests compile where the kernel has little")
+    add(parser, "--each", "with each patch the series builds without a warning, boots and passes, and so does each topic "
+        "on what it stands on; those that did before are not done again (~/.cache/gup-series/verified)")
+    add(parser, "--fixes", "without each fix of kunit/fixes the tests named there fail")
+    add(parser, "--part I/N", "for --each, every N-th of these, beginning with the I-th; auto/N: I depends on the series alone, so "
+        "that each state of it gets one part")
+    add(parser, "--arch NAME", f"for --each and --fixes, one of: {' '.join(arch.ARCHES)}. On um the suites run from the patch on that "
+        "lets them; those before it are built and booted", arch.named)
+    add(parser, "--jobs N", f"compile with N jobs ({cli.CPUS})", cli.jobs, default=cli.CPUS)
+
+
+def shell_scripts():
+    for top in ("scripts", ".ci", "configs", "findings"):
+        for folder, _, names in os.walk(ROOT / top):
+            for path in (pathlib.Path(folder, name) for name in names):
+                if not path.is_symlink() and re.match(rb"#!/bin/(ba)?sh\b", path.read_bytes()[:12]):
+                    yield path
+
+
+def check_static(checks):
+    need("fetch", "check")
+    cli.stage("static", "this repository")
+    for path in sorted(shell_scripts()):
+        checks.add(f"shellcheck {path.relative_to(ROOT)}", wrong(["shellcheck", "-x", "-a", str(path)]))
+    for name, check in static.CHECKS.items():
+        checks.add(name, list(check()))
+    checks.add("codespell", wrong(["codespell", "-q", "3", "-L", "extraversion,iput",
+                                  *(str(ROOT / name) for name in ("scripts", "configs", "kunit", "README.md"))]))
+
+
+def main(options):
+    if options.part and not options.each:
+        raise cli.usage("--part is for --each")
+    if options.arch and not (options.each or options.fixes):
+        raise cli.usage("--arch is for --each and --fixes")
+    chosen = series.part(series.each(series.Series()), options.part or "1/1") if options.each else []
+    checks = Checks()
+    neither = not (options.static or options.kernel or options.each or options.fixes)
+    if options.static or neither:
+        check_static(checks)
+    if options.kernel or neither:
+        checkkernel.check(checks, options.jobs)
+    if options.each:
+        checkeach.each(checks, chosen, options.arch or arch.X86, options.jobs)
+    if options.fixes:
+        checkeach.without_fixes(checks, options.arch or arch.X86, options.jobs)
+    cli.stage_end()
+    checks.conclude()

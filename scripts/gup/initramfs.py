@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0
+"""KUnit runs before init. What is to be seen only after the suites is done by an init of the
+configuration's own, which ends the guest as well."""
+
+import gzip
+import re
+import shutil
+import subprocess
+
+from gup.cli import Failure, lines_of
+from gup.packages import need
+
+LIST = """\
+dir /dev 0755 0 0
+nod /dev/console 0600 0 0 c 5 1
+dir /bin 0755 0 0
+dir /debug 0755 0 0
+file /bin/busybox {busybox} 0755 0 0
+file /init {init} 0755 0 0
+"""
+
+
+def boot_words(kernel, words):
+    """Boot arguments with what there is for init. Of two of the same the last one counts; what is
+    behind -- goes to it."""
+    return [*words, "kunit_shutdown=none", "--", kernel.arch.off] if (kernel.folder / "init").is_file() else words
+
+
+def make_programs(kernel):
+    """What configs/NAME/programs says."""
+    for line in lines_of(kernel.folder / "programs"):
+        name, *sources = line.split()
+        done = subprocess.run(
+            [kernel.arch.compiler, "-O2", "-static", "-U_FORTIFY_SOURCE", "-I.", "-Itools/testing/selftests",
+             "-isystem", "tools/include/uapi", "-o", str(kernel.out / name), *sources, "-lpthread", "-lm"],
+            cwd=kernel.tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        log = kernel.out / f"{name}.log"
+        log.write_text(done.stdout)
+        if done.returncode:
+            error = re.search(r".*error:.*", done.stdout)
+            raise Failure("build", error[0] if error else done.stdout.splitlines()[-1], f"the whole log is {log}")
+
+
+def make(kernel, more=()):
+    """Where it is, or None if the configuration has no init. more: lines for gen_init_cpio."""
+    init = kernel.folder / "init"
+    if not init.is_file():
+        return None
+    need("initramfs")
+    make_programs(kernel)
+    listing, image = kernel.out / "initramfs.list", kernel.out / "initramfs.gz"
+    lines = [*lines_of(kernel.folder / "files"), *more]
+    listing.write_text(LIST.format(busybox=shutil.which("busybox"), init=init) + "".join(line + "\n" for line in lines))
+    archive = subprocess.run(["usr/gen_init_cpio", str(listing)], cwd=kernel.out, check=True, stdout=subprocess.PIPE)
+    image.write_bytes(gzip.compress(archive.stdout, 1, mtime=0))
+    return image

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Is the KTAP report of a console whole?
+
+kunit.py reads results and goes on where something is missing: it takes a torn line for a
+result of another name, a suite without a plan for one of any length, and of two reports
+the first. So the shape is checked here, by itself and strictly: each group of results
+(the report, a suite in it, a parameterised test in that) has a plan, results numbered from
+1 to its end, and a result of its own that agrees with them.
+"""
+
+import re
+
+from gup.splat import MESSAGE, STAMP, plain
+
+HEADER = re.compile(r"( *)KTAP version 1$")
+SUBTEST = re.compile(r"( *)# Subtest: (.*)$")
+PLAN = re.compile(r"( *)1\.\.(\d+)$")
+RESULT = re.compile(r"( *)(not ok|ok) (\d+)(?: -)?(?: ([^#]*?))?(?: # (SKIP)?.*)?$")
+# The beginning of a line of the report and then a kernel message, or the other way round.
+BEGINNING = r"(?:(?:not )?ok \d|1\.\.\d|KTAP|# Subtest)"
+TORN = re.compile(rf" *{BEGINNING}.*{MESSAGE}|.*\S.*{MESSAGE} +{BEGINNING}")
+LEVELS = ("the report", "the suite", "the test")
+PARAMETERS = 2  # the level whose plan may be unknown: rows may be made one by one
+
+
+class Broken(Exception):
+    """What is wrong with the report."""
+
+
+class Group:
+    """What came below one header so far."""
+
+    def __init__(self, level):
+        self.level, self.name, self.plan, self.results, self.bad = level, None, None, 0, False
+
+    def __str__(self):
+        return LEVELS[self.level] + (f" {self.name}" if self.name else "")
+
+    def add(self, number, word):
+        if self.plan is None and self.level < PARAMETERS:
+            raise Broken(f"{self} has results and no plan")
+        if number != self.results + 1:
+            raise Broken(f"{self} has result {number} where {self.results + 1} was due")
+        if self.plan is not None and number > self.plan:
+            raise Broken(f"{self} has more results than the {self.plan} planned")
+        self.results += 1
+        self.bad = self.bad or word == "not ok"
+
+    def end(self, name, word, skipped):
+        """Its own result came."""
+        if self.name is not None and self.name != name:
+            raise Broken(f"{self} ended with the result of '{name}'")
+        if self.plan is None and self.level < PARAMETERS:
+            raise Broken(f"{self} has no plan")
+        if self.plan is not None and self.results != self.plan:
+            raise Broken(f"{self} has {self.results} results of {self.plan}")
+        if not self.results and not skipped:
+            raise Broken(f"{self} has no result")
+        if self.bad != (word == "not ok"):
+            raise Broken(f"{self} is '{word}', unlike its results")
+
+
+class Report:
+    """Fed with the lines of a console, one by one; counts results that have none below."""
+
+    def __init__(self):
+        self.groups, self.whole, self.stamped = [], False, None
+        self.counts = {"passed": 0, "failed": 0, "skipped": 0}
+
+    def feed(self, line):
+        text, stamped = plain(line), bool(STAMP.match(line))
+        if self.stamped is None and HEADER.fullmatch(text):
+            self.stamped = stamped
+        if not self.whole and TORN.match(text):
+            raise Broken(f"a kernel message tore a line of the report: {text.strip()}")
+        # What programs of the guest print has no stamp, if the kernel's lines have one.
+        if stamped != self.stamped:
+            return
+        for pattern, take in ((HEADER, self.header), (SUBTEST, self.subtest), (PLAN, self.take_plan),
+                              (RESULT, self.result)):
+            match = pattern.fullmatch(text)
+            if match:
+                take(len(match[1]) // 4, *match.groups()[1:])
+
+    def header(self, level):
+        if self.whole:
+            raise Broken("a second report begins, of which kunit.py reads nothing")
+        if level != len(self.groups) or level > PARAMETERS:
+            raise Broken("a header is not where one is due: " + self.where())
+        self.groups.append(Group(level))
+
+    def where(self):
+        return f"{self.groups[-1]} has no result yet" if self.groups else "nothing has begun"
+
+    def subtest(self, level, name):
+        if level == len(self.groups) - 1:
+            self.groups[-1].name = name
+
+    def take_plan(self, level, number):
+        if level != len(self.groups) - 1 or self.groups[-1].plan is not None or self.groups[-1].results:
+            raise Broken("a plan is not where one is due: " + self.where())
+        self.groups[-1].plan = int(number)
+        self.end_of_report()
+
+    def result(self, level, word, number, name, skipped):
+        if self.whole:
+            raise Broken(f"result {number} ({name}) comes behind the end of the report")
+        if not 0 <= len(self.groups) - 1 - level <= 1:
+            raise Broken(f"result {number} ({name}) is not where one is due: {self.where()}")
+        below = self.groups.pop() if level + 2 == len(self.groups) else None
+        if below:
+            below.end(name, word, skipped)
+        if not below or not below.results:
+            self.counts["skipped" if skipped else "passed" if word == "ok" else "failed"] += 1
+        self.groups[-1].add(int(number), word)
+        self.end_of_report()
+
+    def end_of_report(self):
+        if len(self.groups) == 1 and self.groups[0].results == self.groups[0].plan:
+            self.groups, self.whole = [], True
+
+
+def read(lines):
+    """(counts of results, what is wrong or None)."""
+    report = Report()
+    for number, line in enumerate(lines, 1):
+        try:
+            report.feed(line)
+        except Broken as broken:
+            return report.counts, f"{broken} (console.log line {number})"
+    if report.stamped is None:
+        return report.counts, "there is no report"
+    if not report.whole:
+        return report.counts, f"the report ends early: {report.where()}"
+    return report.counts, None

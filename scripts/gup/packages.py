@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What must be installed, and installing it."""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+
+from gup import cli
+from gup.cli import Failure, note
+
+# group:what:package, where "what" is a program, or a file that must exist.
+PACKAGES = """
+fetch:git:git
+fetch:xz:xz-utils
+fetch:/etc/ssl/certs/ca-certificates.crt:ca-certificates
+build:gcc:gcc
+build:/usr/include/stdio.h:libc6-dev
+build:make:make
+build:bc:bc
+build:bison:bison
+build:flex:flex
+build:ccache:ccache
+build:perl:perl
+build:/usr/include/libelf.h:libelf-dev
+build:/usr/include/openssl/opensslv.h:libssl-dev
+boot:qemu-system-x86_64:qemu-system-x86
+initramfs:busybox:busybox-static
+selftests:/sbin/mkfs.ext4:e2fsprogs
+selftests:/usr/include/numa.h:libnuma-dev
+selftests:/usr/include/sys/capability.h:libcap-dev
+selftests:/usr/include/liburing.h:liburing-dev
+coverage:gcovr:gcovr
+manual:groff:groff-base
+plot:gnuplot:gnuplot-nox
+check:quilt:quilt
+check:sparse:sparse
+check:shellcheck:shellcheck
+check:codespell:codespell
+check:/usr/lib/python3/dist-packages/ply:python3-ply
+check:/usr/lib/python3/dist-packages/git:python3-git
+""".split()
+
+# What apt says of a lock that another process has. DPkg::Lock::Timeout would wait for dpkg's
+# alone, and say so in the log only.
+LOCKED = re.compile(r"^E: Could not get lock (\S+?)(?:\. It is held by (process \d+ \(.*\))| - open \(11: .*)$", re.M)
+
+
+def missing(groups):
+    """The packages of these groups that are not there."""
+    rows = [row.split(":") for row in PACKAGES]
+    return [package for group, what, package in rows if group in groups
+            and not (os.path.exists(what) if what.startswith("/") else shutil.which(what))]
+
+
+def as_root():
+    """What a command begins with to have the right to install, or None."""
+    if os.geteuid() == 0:
+        return []
+    sudo = subprocess.run(["sudo", "-n", "true"], check=False, capture_output=True) if shutil.which("sudo") else None
+    return ["sudo", "-n"] if sudo and sudo.returncode == 0 else None
+
+
+def apt_get(root, *words):
+    """(did it work, what it said). Waits while another process holds one of apt's or dpkg's
+    locks, as on a new cloud machine in its first minutes."""
+    waited = False
+    while True:
+        done = subprocess.run([*root, "env", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive", "apt-get", *words],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              errors="replace", check=False)
+        held = LOCKED.search(done.stdout) if done.returncode else None
+        if not held:
+            return done.returncode == 0, done.stdout
+        if not waited:
+            note(f"waiting, for as long as it takes: {held[1]} is held by {held[2] or 'another process'}")
+        waited = True
+        time.sleep(2)
+
+
+def need(*groups):
+    """Install what is missing."""
+    wanted = missing(groups)
+    if not wanted:
+        return
+    names = " ".join(wanted)
+    if not shutil.which("apt-get"):
+        raise Failure("environment", f"missing: {names} (Debian's names), and there is no apt-get",
+                      "install them with this system's package manager")
+    root = as_root()
+    if root is None:
+        raise Failure("environment", f"missing: {names}, and no right to install",
+                      f"run as root: apt-get install {names}")
+    note(f"installing {names}")
+    install = ("install", "-y", "--no-install-recommends", *wanted)
+    good, said = apt_get(root, *install)
+    if not good:
+        apt_get(root, "update")
+        good, said = apt_get(root, *install)
+    if not good:
+        cli.complain("\n".join(said.splitlines()[-5:]))
+        raise Failure("environment", f"apt-get could not install {names}",
+                      "repair apt (see above), or install them by hand")
+    if missing(groups):
+        names = " ".join(missing(groups))
+        raise Failure("environment", f"still missing after installing: {names}",
+                      f"look at PATH, and at apt-get install {names}")

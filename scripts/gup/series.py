@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The patch series: what it holds, what of it is chosen, and what that makes of a commit.
+
+A section is a topic: its patches are in a folder of its name, numbered in their order, beside
+the cover letter, which says what the topic stands on.
+
+Applying needs no work tree: each patch goes through git mailinfo, git apply --cached and git
+commit-tree on an index of its own. So a patch that fails leaves nothing behind, and the
+same base and series give the same commits.
+"""
+
+import hashlib
+import pathlib
+import re
+import tempfile
+from typing import NamedTuple, Optional
+
+from gup.cli import ROOT, Failure
+from gup.git import Git
+
+SERIES = ROOT / "series"
+PATCHES = ROOT / "patches"
+
+
+class Selection(NamedTuple):
+    """The first N patches, or the patches of some topics; and what is left out."""
+    first: Optional[int] = None
+    topics: Optional[tuple] = None
+    without: tuple = ()
+
+    def __str__(self):
+        words = [] if self.first is None else ["--first", str(self.first)]
+        words += [] if self.topics is None else ["--topics", ",".join(self.topics)]
+        return " ".join([*words, *(word for name in self.without for word in ("--without", name))])
+
+
+ALL = Selection()
+
+
+def count():
+    """How many patches there are, known before anything is read that could be wrong."""
+    text = SERIES.read_text() if SERIES.is_file() else ""
+    return len(re.findall(r"^[ \t]*[^#\s]", text, re.M))
+
+
+class Entry:
+    """One patch of the series: its file name, its section, its line."""
+
+    def __init__(self, name, section, block, line):
+        self.name, self.section, self.block, self.line = name, section, block, line
+        self.folder = name.rpartition("/")[0]
+        self.path = PATCHES / name
+
+    def content(self):
+        if not self.path.is_file():
+            raise Failure(
+                "apply",
+                f"series line {self.line} names patches/{self.name}, which does not exist",
+                f"restore it (git checkout -- patches/{self.name}) or remove the line")
+        content = self.path.read_bytes()
+        # By its head: files that a patch changes may hold such lines.
+        if content.partition(b"\n")[0].endswith(b"\r"):
+            raise Failure("apply", f"patches/{self.name} has lines that end in CRLF, as Windows writes them",
+                          f"git checkout -- patches/{self.name}, with core.autocrlf off")
+        return content
+
+
+class Series:
+    """The file "series": blocks of comment lines, each followed by entries."""
+
+    def __init__(self):
+        if not SERIES.is_file():
+            raise Failure("apply", f"{SERIES} does not exist", "restore it: git checkout -- series")
+        self.blocks = [[]]  # comment lines of each block
+        self.entries = []
+        self.base = None
+        section, after_entry, names = "", False, set()
+        for number, line in enumerate(SERIES.read_text().splitlines(), 1):
+            text = line.split("#")[0].strip()
+            if not text:
+                if after_entry:
+                    self.blocks.append([])
+                    after_entry = False
+                self.blocks[-1].append(line)
+                mark = re.match(r"# *section: *(\S+)", line)
+                section = mark[1] if mark else section
+                base = re.match(r"# *BASE +v(\d+\.\d+)\s*$", line)
+                self.base = base[1] if base else self.base
+                continue
+            if len(text.split()) != 1 or ".." in text or text.startswith("/"):
+                raise Failure("apply", f"series line {number}: '{text}' is not the name of a patch",
+                              "write one file name per line, relative to patches/")
+            if text in names:
+                raise Failure("apply", f"series line {number}: '{text}' is listed twice",
+                              "remove one of the two lines")
+            names.add(text)
+            self.entries.append(Entry(text, section, len(self.blocks) - 1, number))
+            after_entry = True
+        if not self.base:
+            raise Failure("apply", "series has no line '# BASE v<version>'",
+                          "add it as the first line, e.g. '# BASE v7.3'")
+
+    def named(self, name, topics_only=False):
+        """The patches of a section, or the one of this name."""
+        found = [e for e in self.entries if name == e.section or
+                 not topics_only and name in (e.name, e.name.removesuffix(".patch"))]
+        if not found:
+            what = "section" if topics_only else "section or patch"
+            raise Failure("usage", f"the series has no {what} '{name}'", "sections: " +
+                          ", ".join(dict.fromkeys(e.section for e in self.entries)))
+        return found
+
+    def select(self, selection=ALL):
+        """The entries that are wanted."""
+        first = len(self.entries) if selection.first is None else selection.first
+        if first > len(self.entries):
+            raise Failure("usage", f"the series has {len(self.entries)} patches, not {first}",
+                          f"choose a number from 0 to {len(self.entries)}")
+        chosen = self.entries[:first]
+        wanted = chosen if selection.topics is None else [
+            e for name in selection.topics for e in self.named(name, topics_only=True)]
+        out = [e for name in selection.without for e in self.named(name)]
+        return [e for e in chosen if e in wanted and e not in out]
+
+    def until(self, section):
+        """How many patches there are to the end of this section."""
+        numbers = [number for number, entry in enumerate(self.entries, 1) if entry.section == section]
+        if not numbers:
+            raise Failure("apply", f"series has no patch in a section '{section}'",
+                          f"mark it with a line '# section: {section}' before its patches")
+        return numbers[-1]
+
+    @staticmethod
+    def hash(base, chosen):
+        digest = hashlib.sha256(base.encode())
+        for entry in chosen:
+            digest.update(f"\n{entry.name} {hashlib.sha256(entry.content()).hexdigest()}".encode())
+        return digest.hexdigest()
+
+    def text(self, placed):
+        """The file with these [(block, name)] in place of its entries."""
+        lines = []
+        for number, comments in enumerate(self.blocks):
+            lines += comments
+            lines += [name for block, name in placed if block == number]
+        return "".join(line + "\n" for line in lines)
+
+
+# ---------------------------------------------------------------------- apply
+
+class Applied:
+    """What a patch made of a commit before, in a file of the repository: git gives the same
+    for the same, but takes half a second for each patch."""
+
+    CODE = hashlib.sha256(pathlib.Path(__file__).read_bytes()).digest()
+
+    def __init__(self, git, repo):
+        self.path = pathlib.Path(repo, git.text("rev-parse", "--git-dir"), "gup-applied")
+        words = [line.split() for line in self.path.read_text().splitlines()] if self.path.exists() else []
+        pairs = [pair for pair in words if len(pair) == 2]
+        # Nothing refers to them, so git may have thrown them away.
+        there = git.run("cat-file", "--batch-check", data="".join(f"{commit}^{{tree}}\n" for _, commit in pairs).encode())
+        self.commits = {key: commit for (key, commit), line in zip(pairs, there.stdout.decode().splitlines())
+                        if not line.endswith("missing")}
+
+    @staticmethod
+    def key(head, content):
+        return hashlib.sha256(b"%s %s %s" % (head.encode(), Applied.CODE, content)).hexdigest()
+
+    def add(self, key, commit):
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(f"{key} {commit}\n")
+
+
+class Applier:
+    """Commits patches on top of BASE in REPO, without a work tree."""
+
+    def __init__(self, repo, base, scratch):
+        self.scratch = pathlib.Path(scratch)
+        self.git = Git(repo, GIT_INDEX_FILE=str(self.scratch / "index"))
+        self.head = base
+        self.indexed = None  # the commit that the index holds
+        self.applied = Applied(self.git, repo)
+
+    def mail(self, content):
+        """(author environment, message, diff file) of a mail-format patch."""
+        message, diff = self.scratch / "message", self.scratch / "diff"
+        info = self.git.run("mailinfo", "--no-scissors", str(message), str(diff),
+                            data=content, check=False)
+        fields = dict(re.findall(r"^(\w+): (.*)$", info.stdout.decode(), re.M))
+        if info.returncode or not {"Author", "Email", "Date", "Subject"} <= fields.keys():
+            return None
+        who = {}
+        for role in ("AUTHOR", "COMMITTER"):  # so that ids depend on the patches alone
+            who[f"GIT_{role}_NAME"] = fields["Author"]
+            who[f"GIT_{role}_EMAIL"] = fields["Email"]
+            who[f"GIT_{role}_DATE"] = fields["Date"]
+        body = message.read_text()
+        return who, fields["Subject"] + ("\n\n" + body if body.strip() else "\n"), diff
+
+    def apply(self, name, content):
+        key = self.applied.key(self.head, content)
+        commit = self.applied.commits.get(key)
+        if not commit:
+            commit = self.commit(name, content)
+            self.applied.add(key, commit)
+        self.head = commit
+        return commit
+
+    def commit(self, name, content):
+        mail = self.mail(content)
+        if mail is None:
+            raise Failure("apply", f"patches/{name} is no mail-format patch",
+                          "write it with scripts/tree refresh")
+        who, message, diff = mail
+        if self.indexed != self.head:
+            self.git.run("read-tree", self.head)
+            self.indexed = self.head
+        result = self.git.run("apply", "--cached", "--whitespace=nowarn", str(diff), check=False)
+        if result.returncode:
+            raise Failure("apply", self.explain(name, diff, result.stderr.decode()),
+                          "adapt the patch to the base, or use the base it was made for "
+                          "(scripts/tree status names both)")
+        tree = self.git.text("write-tree")
+        self.indexed = self.git.text("commit-tree", tree, "-p", self.head,
+                                     data=message.encode(), **who)
+        return self.indexed
+
+    @staticmethod
+    def explain(name, diff, errors):
+        """Name patch, file and hunk of what git apply said."""
+        failed = re.search(r"patch failed: (.*):(\d+)", errors)
+        if not failed:
+            reason = errors.strip().splitlines()[0].removeprefix("error: ")
+            return f"patches/{name} does not apply: {reason}"
+        path, line = failed.groups()
+        hunks, current = [], None
+        for text in diff.read_text(errors="replace").splitlines():
+            if text.startswith("--- "):
+                current = text[4:].split("\t")[0].removeprefix("a/")
+            elif text.startswith("@@ ") and current == path:
+                hunks.append(text)
+        for number, text in enumerate(hunks, 1):
+            if re.match(rf"@@ -{line}[, ]", text):
+                return (f"patches/{name} does not apply: {path}, "
+                        f"hunk {number} of {len(hunks)}: {text}")
+        return f"patches/{name} does not apply: {path}, line {line}"
+
+
+def apply_series(repo, base, chosen):
+    """The commit that the last one makes."""
+    with tempfile.TemporaryDirectory() as scratch:
+        applier = Applier(repo, base, scratch)
+        for entry in chosen:
+            applier.apply(entry.name, entry.content())
+    return applier.head
+
+
+# ---------------------------------------------------------------------- topics
+
+class Topics:
+    """What each topic stands on, as the line "Stands-on:" of its cover letter says."""
+
+    def __init__(self, series):
+        self.needs = {}
+        for name in dict.fromkeys(entry.folder for entry in series.entries if entry.folder):
+            cover = PATCHES / name / "cover"
+            found = re.search(r"^Stands-on: (.+)$", cover.read_text() if cover.is_file() else "", re.M)
+            if not found:
+                raise Failure("apply", f"patches/{name}/cover has no line 'Stands-on:'",
+                              "write one, with the topics that must be applied before, or 'nothing'")
+            self.needs[name] = [word for word in found[1].split() if word != "nothing"]
+        for name, needed in self.needs.items():
+            for other in needed:
+                if other not in self.needs:
+                    raise Failure("apply", f"patches/{name}/cover stands on '{other}', which is no topic",
+                                  "topics: " + ", ".join(self.needs))
+
+    def on(self, topic):
+        """The topic and all that it stands on, in the order of the series."""
+        found, new = set(), {topic}
+        while new:
+            found |= new
+            new = {other for name in new for other in self.needs[name]} - found
+        return [name for name in self.needs if name in found]
+
+    def without(self, topic):
+        """All that does not stand on it."""
+        return [name for name in self.needs if topic not in self.on(name)]
+
+
+def each(series):
+    """[(selection, name)] of what must stand alone: the series up to each patch, and each topic
+    on what it stands on."""
+    topics = Topics(series)
+    return [(Selection(first=number), entry.name) for number, entry in enumerate(series.entries, 1)] + \
+           [(Selection(topics=tuple(topics.on(name))), name) for name in topics.needs]
+
+
+def part(items, which):
+    """Every N-th, from the I-th on; "auto" takes another I for another series."""
+    found = re.fullmatch(r"(auto|[1-9]\d*)/([1-9]\d*)", which)
+    if not found or (found[1] != "auto" and int(found[1]) > int(found[2])):
+        raise Failure("usage", f"--part wants I/N or auto/N, not '{which}'")
+    count = int(found[2])
+    first = int(Series.hash("", Series().select()), 16) % count if found[1] == "auto" else int(found[1]) - 1
+    if not items[first::count]:
+        raise Failure("usage", f"--part {which}: there are only {len(items)}")
+    return items[first::count]

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What CI checks, the cheap things first. The last line says how many checks and KUnit results passed and
+failed; a failed step does not stop the others.
+
+Each time:
+  static   scripts/check --static
+  fetch    the kernel is there, or comes
+  harness  scripts/tests: the scripts themselves, against small fakes
+  um       scripts/boot --arch um: the whole series on User Mode Linux
+  fixes    scripts/check --fixes --arch um: without each fix the tests of it fail
+  boot     scripts/boot: the whole series on x86_64
+  kernel   scripts/check --kernel
+
+One of these each time, in turn; ~/.cache/gup-series/turn has the last one:
+  bench    scripts/bench: no figure is over its limit in kunit/bench-gate
+  each     scripts/check --each: a part of the patches, another one for each series
+  mutants  scripts/mutants: a part of the seeded bugs, another one for each series
+  fixes_x86  scripts/check --fixes: the same for those that User Mode Linux cannot show
+  selftests  scripts/selftests: of the kernel's own tests those that are about GUP
+  sample   scripts/boot --config sample: a driver against the manual page, and a
+           program that uses it
+  kunit_um   kunit.py run --kunitconfig mm/tests, as its users run it, with one
+             CPU and with two
+  kunit_x86  the same for x86_64, with its own and with our guest
+
+Without arguments what is for each time, and the next one of the others; "all" is everything.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+from gup import arch, cli, counts, guest, limits, source
+from gup.cli import BUILD, CACHE, CPUS, ROOT, Checks, note, wrong
+from gup.packages import need
+from gup.workspace import Workspace
+
+USAGE = "scripts/test [STEP]..."
+ALWAYS = ["static", "fetch", "harness", "um", "fixes", "boot", "kernel"]
+IN_TURN = ["bench", "each", "mutants", "fixes_x86", "selftests", "sample", "kunit_um", "kunit_x86"]
+TURN = CACHE / "turn"  # which of IN_TURN was the last one
+SCRIPTS = ROOT / "scripts"
+LATEST = BUILD / "results/latest"
+
+
+def options(parser):
+    parser.add_argument("steps", nargs="*", metavar="STEP", type=step_name)
+
+
+def step_name(text):
+    if text not in (*ALWAYS, *IN_TURN, "all"):
+        raise cli.usage(f"unknown step '{text}'")
+    return text
+
+
+class Steps(Checks):
+    """step_NAME() for each, and what they counted."""
+
+    def __init__(self):
+        super().__init__()
+        self.name, self.skipped, self.booted = "", 0, None  # booted: results of step boot
+
+    def count(self, passed, failed, skipped=0):
+        self.passed, self.failed, self.skipped = self.passed + passed, self.failed + failed, self.skipped + skipped
+        if failed:
+            self.failures.append(f"{self.name}: {failed} failed")
+
+    def fail(self, what):
+        self.add(f"{self.name}: {what}", [what])
+
+    def counted(self, *command):
+        """Run it and adopt its last line "N passed, N failed"."""
+        last, words = None, " ".join(pathlib.Path(word).name for word in command[:1])
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              errors="replace") as process:
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                last = re.fullmatch(r"(\d+) passed, (\d+) failed\n?", line) or last
+        if process.returncode == cli.CODES["interrupted"]:
+            raise KeyboardInterrupt
+        if not last:
+            self.fail(f"{words} ended with status {process.returncode} and no counts")
+            return
+        self.count(int(last[1]), int(last[2]))
+        if process.returncode and last[2] == "0":
+            self.fail(f"{words} ended with status {process.returncode}, although nothing failed")
+
+    def boot(self, *words):
+        """scripts/boot; where its results are, or None if it made none."""
+        before = os.path.realpath(LATEST)
+        status = subprocess.run([SCRIPTS / "boot", *words], check=False).returncode
+        if status == cli.CODES["interrupted"]:
+            raise KeyboardInterrupt
+        if os.path.realpath(LATEST) == before or not (LATEST / "result.json").exists():
+            self.fail(f"scripts/boot {' '.join(words)} ended with status {status} before it had a result")
+            return None
+        return LATEST.resolve()
+
+    def counted_boot(self, *words):
+        """All results count, those that are skipped and should not be too."""
+        folder = self.boot(*words)
+        if folder:
+            run = json.loads((folder / "result.json").read_text())
+            totals = run["totals"]
+            self.booted = totals["passed"]
+            self.count(totals["passed"], totals["failed"] + totals["skipped"] - len(run.get("expected_skips", [])))
+            self.add("the verdict is pass", [] if run["verdict"] == "pass" else [run["verdict"]])
+        return folder
+
+    # ------------------------------------------------------------------------- each time
+
+    def step_static(self):
+        self.counted(SCRIPTS / "check", "--static")
+
+    def step_fetch(self):
+        self.add("scripts/tree fetch", wrong([SCRIPTS / "tree", "fetch"]))
+
+    def step_harness(self):
+        self.counted(sys.executable, SCRIPTS / "tests/run.py")
+
+    def step_um(self):
+        folder = self.counted_boot("--arch", "um")
+        if folder:
+            self.add("no cell of Documentation/tests.md is empty on um", wrong([SCRIPTS / "contract", "--um", folder]))
+
+    def step_fixes(self):
+        """A test that cannot fail proves nothing."""
+        self.counted(SCRIPTS / "check", "--fixes", "--arch", "um")
+
+    def step_boot(self):
+        folder = self.counted_boot()
+        if folder:
+            self.add("Documentation/tests.md is current", wrong([SCRIPTS / "contract", "--check", folder]))
+
+    def step_kernel(self):
+        self.counted(SCRIPTS / "check", "--kernel")
+
+    # --------------------------------------------------------------------------- in turn
+
+    def step_fixes_x86(self):
+        self.counted(SCRIPTS / "check", "--fixes")
+
+    def step_selftests(self):
+        self.add("selftests", wrong([SCRIPTS / "selftests", "--only", "gup_test", "--only", "gup_longterm"]))
+
+    def step_bench(self):
+        self.counted(SCRIPTS / "bench")
+
+    def step_each(self):
+        self.counted(SCRIPTS / "check", "--each", "--part", "auto/5")
+
+    def step_mutants(self):
+        self.counted(SCRIPTS / "mutants", "--keep-going", "--part", "auto/45")
+
+    def step_sample(self):
+        self.add("the sample passes", wrong([SCRIPTS / "boot", "--config", "sample", "--suite", "gup_legacy"]))
+
+    def step_kunit_um(self):
+        self.kunit("um", lambda path: counts.um(1, path))
+        log = self.kunit("um_smp", lambda path: counts.um(2, path), "--kconfig_add", "CONFIG_SMP=y",
+                         "--kernel_args", "ncpus=2", "--kernel_args", "seccomp=on")
+        races = log.exists() and re.search(r"(?m)^( |\[.*\])* *ok \d+ gup_race_short$", log.read_text(errors="replace"))
+        self.add("two CPUs came up, and there were races", [] if races else ["none in test.log"])
+
+    def step_kunit_x86(self):
+        """kunit.py's own guest has one CPU, 1 GiB and no 1 GiB pages: a suite may skip what that
+        lacks. In ours there is no reason to. Both share one build: what only x86 has cannot stand in
+        mm/tests/huge.config, and kunit/x86_64.py asks for it too."""
+        x86 = ("--arch", "x86_64", "--kunitconfig", "mm/tests/huge.config")
+        self.kunit("x86", counts.kunit, *x86, "--kconfig_add", "CONFIG_X86_USER_SHADOW_STACK=y",
+                   "--kconfig_add", "CONFIG_CHECKPOINT_RESTORE=y", "--kconfig_add", "CONFIG_MEM_SOFT_DIRTY=y", may_skip=True)
+        passed = self.passed
+        self.kunit("x86", counts.kunit, *x86, "--qemu_config", str(ROOT / "kunit/x86_64.py"))
+        if self.booted:
+            self.add("kunit.py runs what scripts/boot runs", [] if self.passed - passed - 1 == self.booted else [
+                f"{self.passed - passed - 1} results, not {self.booted}"])
+
+    def kunit(self, build, judge, *words, may_skip=False):
+        """kunit.py as a user runs it, in a tree with the series; not build/tree, which may hold local
+        changes. Returns its log of the guest."""
+        workspace = Workspace(source.choose(), prefix=True).prepare()
+        folder = workspace.folder / f"o/kunit-{build}"
+        folder.mkdir(parents=True, exist_ok=True)
+        out, log = folder / "run.json", folder / "run.log"
+        out.unlink(missing_ok=True)
+        command = ["tools/testing/kunit/kunit.py", "run", "--kunitconfig", "mm/tests", *words]
+        cli.stage("kunit", " ".join(command[0:1] + command[1:]).removeprefix("tools/testing/kunit/"))
+        command += ["--timeout", str(limits.scaled(900)), "--build_dir", str(folder), "--jobs", str(CPUS),
+                    "--make_options", "CC=ccache gcc", f"--json={out}"]
+        with open(log, "w", encoding="utf-8") as file:
+            status = subprocess.run(
+                guest.without_kvm(guest.Machine(arch.X86), command), cwd=workspace.tree, stdout=file,
+                stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False,
+                env=dict(os.environ, CCACHE_DIR=str(CACHE / "ccache"), CCACHE_BASEDIR=str(ROOT),
+                         CCACHE_NOHASHDIR="1")).returncode
+        if out.exists():
+            passed, failed, skipped = judge(out)
+            note(f"{passed} {failed} {skipped} (passed, failed, skipped)")
+            if build.startswith("um"):
+                skipped = 0  # kunit/um-lacks says why, and that is compared
+            self.count(passed, failed if may_skip else failed + skipped, skipped if may_skip else 0)
+        self.add(f"{self.name}: kunit.py run ended well", [f"status {status}, see {log}",
+                 *log.read_text(errors="replace").splitlines()[-15:]] if status else [])
+        workspace.unlock()
+        return folder / "test.log"
+
+
+def next_turn():
+    """The step after the one in TURN; on a new machine the series decides, so that not all of them
+    begin with the same."""
+    last = TURN.read_text().strip() if TURN.exists() else ""
+    if last in IN_TURN:
+        return IN_TURN[(IN_TURN.index(last) + 1) % len(IN_TURN)]
+    return IN_TURN[int(hashlib.sha256((ROOT / "series").read_bytes()).hexdigest()[:6], 16) % len(IN_TURN)]
+
+
+def run_step(steps, name):
+    """A line of the table, and whether nothing failed."""
+    print(f"=== {name}", flush=True)
+    steps.name = cli.now.stage = name
+    began, before = time.monotonic(), (steps.passed, steps.failed, steps.skipped)
+    getattr(steps, f"step_{name}")()
+    cli.stage_end()
+    passed, failed, skipped = (now - then for now, then in zip((steps.passed, steps.failed, steps.skipped), before))
+    if not passed + failed + skipped:
+        steps.fail("checked nothing")
+    row = f"{name:8} {time.monotonic() - began:5.0f} s  {passed:5} passed {failed:3} failed {skipped:3} skipped"
+    return row, not failed
+
+
+def main(options):
+    names, turn = options.steps, None
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise cli.usage(f"step '{twice}' is given twice")
+    if not names:
+        turn = next_turn()
+        names = [*ALWAYS, turn]
+    elif names == ["all"]:
+        names = ALWAYS + IN_TURN
+    need("fetch", "build", "boot", "check")
+    steps = Steps()
+    rows = [run_step(steps, name) for name in names]
+    print("===")
+    print("\n".join(row for row, _ in rows))
+    print(f"{'total':8} {cli.now.seconds():5} s")
+    for failure in steps.failures:
+        print(f"FAILED: {failure}")
+    if steps.skipped:
+        print("Skipped, because the guest that kunit.py starts by default lacks it:")
+        logs = "".join(path.read_text(errors="replace") for path in BUILD.glob("prefix/o/kunit-*/run.log"))
+        cli.indented(sorted(set(re.findall(r"\[SKIPPED\].*", logs))), indent="  ")
+    if turn:
+        if rows[-1][1]:  # one that failed is not done
+            cli.write(TURN, f"{turn}\n")
+        print(f"In turn: {turn} this time, {next_turn()} next time; scripts/test all runs everything.")
+    # The last line is for programs.
+    print(f"{steps.passed} passed, {steps.failed} failed" + (f", {steps.skipped} skipped" if steps.skipped else ""), flush=True)
+    if steps.failed:
+        raise cli.End("check", "")
