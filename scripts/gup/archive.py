@@ -43,7 +43,7 @@ def stream(archive, strip, out):
                 content = wanted(path, tar.extractfile(member).read())
             else:
                 raise Failure("fetch", f"{path}: neither file, directory nor symbolic link")
-            out.write(f"M {mode} inline {path}\ndata {len(content)}\n".encode())
+            out.write(f"M {mode} inline {path}\ndata {len(content)}\n".encode("utf-8", "surrogateescape"))
             out.write(content + b"\n")
             count += 1
     if not count:

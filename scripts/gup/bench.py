@@ -110,7 +110,7 @@ def base_kernel(chosen, config, options):
     workspace = Workspace(chosen, prefix=True).prepare(
         series.Selection(first=count), refuse_local="base is to be what the series says")
     kernel = Kernel(workspace, config, options.arch, options.jobs)
-    key = digest(kernel.tree_parts(), *kernel.parts(), pathlib.Path(kernels.__file__), pathlib.Path(__file__))
+    key = digest(kernel.tree_parts(), *kernel.parts(), *Kernel(workspace).parts(), pathlib.Path(__file__))
     kept = CACHE / "bench" / key[:40]
     if (kept / kernel.image.name).exists():
         cli.stage("base", f"the first {count} patches: kept in {kept}")
@@ -127,7 +127,7 @@ def base_kernel(chosen, config, options):
             new.rename(kept)
         kernels.remove_old(CACHE / "bench", KEPT_BASES)
     workspace.unlock()
-    kernel.out, kernel.image = kept, kept / kernel.image.name
+    kernel.tree, kernel.out, kernel.image = chosen.workspace / "tree", kept, kept / kernel.image.name
     return kernel
 
 
@@ -136,12 +136,10 @@ def base_kernel(chosen, config, options):
 def prepare_guest(options):
     """As kunit.py's guest, but that its instructions are counted: with -cpu max a page would be
     cleared by rep stosb, which counts as one for each byte."""
-    machine = guest.probe(options.arch)
-    machine.cpus, machine.cpu = 1, ""
+    machine = guest.probe(options.arch, None if options.wall else "instructions are counted, so QEMU emulates")
+    machine.cpus, machine.cpu = 1, "" if machine.accel == "tcg" else "max"
     if not options.wall:
-        machine.emulate("instructions are counted, so QEMU emulates")
-    elif machine.accel != "tcg":
-        machine.cpu = "max"
+        machine.thread, machine.extra = "single", ["-icount", "shift=0,sleep=off"]
     arguments = ["kunit.filter=speed=slow"]
     if options.growth:
         arguments, machine.memory = ["kunit.filter=speed<normal"], "6G"

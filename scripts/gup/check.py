@@ -46,7 +46,7 @@ def check_static(checks):
     for path in sorted(shell_scripts()):
         checks.add(f"shellcheck {path.relative_to(ROOT)}", wrong(["shellcheck", "-x", "-a", str(path)]))
     for name, check in static.CHECKS.items():
-        checks.add(name, list(check()))
+        checks.run(name, lambda check=check: list(check()))
     checks.add("codespell", wrong(["codespell", "-q", "3", "-L", "extraversion,iput",
                                   *(str(ROOT / name) for name in ("scripts", "configs", "kunit", "README.md"))]))
 

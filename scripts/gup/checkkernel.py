@@ -49,7 +49,7 @@ class Check:
 
     def refresh(self):
         cli.stage("refresh", "scripts/tree refresh changes nothing")
-        self.checks.add("refresh is idempotent", refresh.different(self.tree, self.base, self.head))
+        self.checks.run("refresh is idempotent", lambda: refresh.different(self.tree, self.base, self.head))
 
     def topics(self):
         """A topic can be taken alone, and left out."""
@@ -58,12 +58,9 @@ class Check:
         topics = series.Topics(the_series)
         for name in topics.needs:
             for what, chosen in (("on what it stands on", topics.on(name)), ("left out", topics.without(name))):
-                found = []
-                try:
-                    series.apply_series(self.tree, self.base, the_series.select(series.Selection(topics=tuple(chosen))))
-                except Failure as failure:
-                    found = [failure.what]
-                self.checks.add(f"{name} {what}", found)
+                patches = the_series.select(series.Selection(topics=tuple(chosen)))
+                self.checks.run(f"{name} {what}", lambda patches=patches: (
+                    series.apply_series(self.tree, self.base, patches), [])[1])
 
     def takers(self):
         """Whoever takes the series may do it by other means than ours. They get the files that
@@ -218,23 +215,23 @@ class Check:
                  and not re.search(r"legacy|_(thp|hugetlb)\.c$", name)]
         for what, fragments in SMALL.items():
             cli.stage("small", f"without {what}")
-            kernel = self.kernel(fragments=fragments)
             objects = ["mm/gup.o", *(tests if "least.config" in fragments else [])]
-            for name in objects:
-                (kernel.out / name).unlink(missing_ok=True)
-            log = kernel.out / "small.log"
-            status = kernel.make(log, *objects)
-            found = [line for line in log.read_text(errors="replace").splitlines() if re.search("(error|warning):", line)]
-            self.checks.add(f"compiles without {what}", found or [f"status {status}"] * bool(status))
+            self.checks.run(f"compiles without {what}", lambda fragments=fragments, objects=objects: self.compile(
+                self.kernel(fragments=fragments), objects))
+
+    @staticmethod
+    def compile(kernel, objects):
+        """Errors and warnings."""
+        for name in objects:
+            (kernel.out / name).unlink(missing_ok=True)
+        log = kernel.out / "small.log"
+        status = kernel.make(log, *objects)
+        found = [line for line in log.read_text(errors="replace").splitlines() if re.search("(error|warning):", line)]
+        return found or [f"status {status}"] * bool(status)
 
     def manual_page(self):
-        found = []
-        try:
-            need("manual")
-            manual.check(self.workspace.prepare())
-        except Failure as failure:
-            found = [failure.what]
-        self.checks.add("Documentation/get_user_pages.9 is current", found)
+        need("manual")
+        self.checks.run("Documentation/get_user_pages.9 is current", lambda: manual.check(self.workspace.prepare()) or [])
 
 
 def compiled_on(architecture, name):
@@ -254,4 +251,3 @@ def check(checks, jobs):
     for step in (one.refresh, one.topics, one.takers, one.patches, one.maintainers, one.kernel_doc, one.compilers,
                  one.object_code, one.configurations, one.manual_page):
         step()
-    one.workspace.unlock()

@@ -28,14 +28,14 @@ CPUS = os.cpu_count() or 1
 EXIT_CODES = """\
 0    pass         everything asked for was done, and passed
 1    internal     a script stopped where it should not: a bug in scripts/
-2    usage        unknown option, suite, configuration or patch number
+2    usage        unknown option, suite, configuration, patch or topic
 3    environment  a package, program, right or disk space is missing
 4    fetch        the kernel source could not be fetched or imported
 5    tree         a kernel tree that cannot be used as it is: no kernel, other version, dirty, diverged
 6    apply        a patch of the series is missing or does not apply
 7    config       a kernel option did not survive, or a #CHECK# does not hold
 8    build        the kernel does not compile
-9    boot         the guest printed nothing, died before its tests, or QEMU failed
+9    boot         the guest printed nothing, died before its tests, or QEMU or UML failed
 10   timeout      the guest hung: it printed nothing new for too long, or has no end
 11   test         a test failed, was skipped or is missing, or no suite ran
 12   splat        the kernel warned, oopsed, panicked or was tainted
@@ -225,6 +225,7 @@ def lock(path, what=None):
     except BlockingIOError:
         note(f"another run uses {what or path.parent}: waiting for it")
         fcntl.flock(file, fcntl.LOCK_EX)
+    os.set_inheritable(file.fileno(), True)  # for call()
     HELD[path] = file
 
 
@@ -268,6 +269,18 @@ def lines_of(path):
 
 # ------------------------------------------------------------------------------ counts
 
+def call(command, **keywords):
+    """Status. What ends us ends it too, and is waited for: make and our own verbs hand it on. It
+    keeps our locks if we are killed."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False, **keywords)
+    try:
+        return process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+
+
 def said(command, **keywords):
     """(status, lines) of a command."""
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -298,6 +311,14 @@ class Checks:
         self.failures.append(name)
         print(f"  FAILED: {name}")
         indented(wrong, most)
+
+    def run(self, name, function):
+        """function() returns what is wrong, or cannot do its work."""
+        try:
+            found = function()
+        except (Failure, OSError, UnicodeError) as error:
+            found = [str(error)]
+        self.add(name, found)
 
     def conclude(self):
         print(f"{self.passed} passed, {self.failed} failed", flush=True)
@@ -343,7 +364,7 @@ def run(verb, words):
     except Failure as failure:
         sys.stdout.flush()
         complain(f"error: {failure.what}" + (f"\nnext:  {failure.step}" if failure.step else ""))
-        return failure.kind, failure.what.splitlines()[0]
+        return failure.kind, (failure.what.splitlines() or ["no reason given"])[0]
     except End as end:
         return end.kind, end.summary
     except KeyboardInterrupt:
@@ -360,11 +381,11 @@ def main(verb, words):
     now.verb, now.words = verb, words
     prepare()
     kind, summary = run(verb, words)
-    for number_of in (signal.SIGINT, signal.SIGTERM):
+    for number_of in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number_of, signal.SIG_IGN)
-    stage_end()
+    now.cleanup.close()
     if summary:
         word_of = "PASS" if kind == "pass" else f"FAIL({kind})"
-        print(f"{word_of}: {summary} ({now.seconds()} s{now.suffix})", flush=True)
-    now.cleanup.close()
+        with contextlib.suppress(OSError):  # nobody reads it, or the disk is full
+            print(f"{word_of}: {summary} ({now.seconds()} s{now.suffix})", flush=True)
     sys.exit(CODES[kind])

@@ -119,7 +119,7 @@ def parameters(results):
         for sub in group.get("sub_groups", []):
             walk(sub, [*path, sub["name"]])
 
-    walk(json.loads((pathlib.Path(results) / "kunit.json").read_text()), [])
+    walk(json.loads((results / "kunit.json").read_text()), [])
     return found
 
 
@@ -243,7 +243,7 @@ def render(table, reasons, tests, ran):
 
 def whole(results):
     """Is it a run of scripts/boot without options that passed?"""
-    found = json.loads(pathlib.Path(results, "result.json").read_text())
+    found = json.loads((results / "result.json").read_text())
     return (found["verdict"], found["config"], found["glob"], found["selection"]) == ("pass", "reference", "", "")
 
 

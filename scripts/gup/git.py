@@ -4,6 +4,8 @@
 import os
 import subprocess
 
+from gup.cli import complain
+
 
 class Git:
     def __init__(self, directory, **environment):
@@ -12,8 +14,12 @@ class Git:
                                 **environment)
 
     def run(self, *arguments, check=True, data=None, **environment):
-        return subprocess.run(["git", "-C", self.directory, *arguments], check=check, input=data,
+        done = subprocess.run(["git", "-C", self.directory, *arguments], check=False, input=data,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(self.environment, **environment))
+        if check and done.returncode:
+            complain(done.stderr.decode("utf-8", "replace").rstrip())
+            done.check_returncode()
+        return done
 
     def text(self, *arguments, **keywords):
         return self.run(*arguments, **keywords).stdout.decode("utf-8", "replace").strip()

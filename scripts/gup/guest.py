@@ -77,12 +77,13 @@ def kvm_runs(qemu):
 class Machine:
     """What kernels of an architecture boot on here; a verb may change what is in it."""
 
-    def __init__(self, arch):
+    def __init__(self, arch, emulate=None):
+        """emulate: why there must be no accelerator."""
         self.arch, self.cpus, self.memory = arch, arch.cpus, arch.memory
         self.cpu = "max"  # "" for QEMU's own choice, which is that of kunit.py
         self.thread = "multi"  # or single, which -icount wants
         self.extra = []
-        self.accel, self.why = self.choose_accelerator()
+        self.accel, self.why = ("tcg", emulate) if emulate else self.choose_accelerator()
 
     def choose_accelerator(self):
         if not self.arch.emulator:
@@ -94,11 +95,6 @@ class Machine:
         if kvm_runs(self.arch.emulator[0]):
             return "kvm", "KVM runs a guest"
         return "tcg", "KVM opens but does not run a guest: using TCG"
-
-    def emulate(self, why):
-        """With instructions counted."""
-        self.accel, self.why, self.thread = "tcg", why, "single"
-        self.extra = ["-icount", "shift=0,sleep=off"]
 
     def __str__(self):
         return f"{self.cpus} CPUs, {self.memory}, {self.accel}"
@@ -121,9 +117,9 @@ def emulator_version(arch):
     return subprocess.run([arch.emulator[0], "--version"], check=True, capture_output=True, text=True).stdout
 
 
-def probe(arch):
+def probe(arch, emulate=None):
     cli.stage("probe", "accelerator")
-    machine = Machine(arch)
+    machine = Machine(arch, emulate)
     note(machine.why)
     return machine
 

@@ -38,7 +38,7 @@ def make_programs(kernel):
         log.write_text(done.stdout)
         if done.returncode:
             error = re.search(r".*error:.*", done.stdout)
-            raise Failure("build", error[0] if error else done.stdout.splitlines()[-1], f"the whole log is {log}")
+            raise Failure("build", error[0] if error else f"{name} does not compile", f"the whole log is {log}")
 
 
 def make(kernel, more=()):

@@ -17,6 +17,7 @@ configs/arch/NAME/ has what an architecture has in their place. Beside it there 
 import functools
 import hashlib
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -28,8 +29,7 @@ from gup.packages import need
 
 CONFIGS = ROOT / "configs"
 FRAGMENTS = CONFIGS / "fragments"
-# Decides what a kernel is, so that all that is kept of one depends on it.
-CODE = __file__
+CODE = [pathlib.Path(__file__), pathlib.Path(kconfig.__file__)]
 
 
 def names():
@@ -94,7 +94,6 @@ class Kernel:
             else:
                 self.left_out.append(name)
         self.out.mkdir(parents=True, exist_ok=True)
-        self.warnings = []
 
     def own(self, path):
         """The architecture's file of this name, or the one for all."""
@@ -119,14 +118,14 @@ class Kernel:
         return [] if "suites.config" in self.left_out else found
 
     def boot_arguments(self):
-        return [word for path in (CONFIGS / "cmdline", self.folder / "cmdline")
-                for line in lines_of(self.own(path)) for word in line.split()]
+        return [word for path in (self.own(CONFIGS / "cmdline"), self.folder / "cmdline")
+                for line in lines_of(path) for word in line.split()]
 
     # -------------------------------------------------------------------------------- keys
 
     def parts(self):
         """What decides what a clean tree builds to, but for the tree."""
-        return [*self.fragments, *self.headers, self.arch.make, self.over, self.make_words, self.targets,
+        return [*self.fragments, *self.headers, *sorted(self.folder.iterdir()), self.arch, *CODE,
                 compiler_version(self.arch.compiler)]
 
     def tree_parts(self):
@@ -150,13 +149,13 @@ class Kernel:
         """Status. Nothing of the day, the user or the machine may get into the objects: a
         kernel can be made again to the byte, and ccache hits across trees and clones."""
         with open(log, "w", encoding="utf-8") as file:
-            return subprocess.run(
+            return cli.call(
                 ["make", "-C", str(self.tree), f"O={self.out}", f"ARCH={self.arch.make}",
                  f"CC=ccache {self.arch.compiler}", "LOCALVERSION=", *self.make_words, f"-j{self.jobs}", *words],
-                stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False, env=dict(
+                stdout=file, stderr=subprocess.STDOUT, env=dict(
                     os.environ, CCACHE_DIR=str(CACHE / "ccache"), CCACHE_BASEDIR=str(ROOT), CCACHE_NOHASHDIR="1",
                     CCACHE_COMPILERCHECK="content", KBUILD_BUILD_TIMESTAMP="Thu Jan  1 00:00:00 UTC 1970",
-                    KBUILD_BUILD_USER="gup", KBUILD_BUILD_HOST="localhost", KBUILD_BUILD_VERSION="1")).returncode
+                    KBUILD_BUILD_USER="gup", KBUILD_BUILD_HOST="localhost", KBUILD_BUILD_VERSION="1"))
 
     def configure(self):
         """Merge the fragments and see that each option survived. A .config that comes out the
@@ -214,8 +213,8 @@ class Kernel:
         if status:
             self.explain(log)
         text = log.read_text(errors="replace")
-        self.warnings = kept if clean else [line for line in text.splitlines() if "warning:" in line]
-        note(f"{len(re.findall(r'^ +(?:CC|AS) ', text, re.M))} objects compiled, {len(self.warnings)} warnings")
+        warnings = kept if clean else [line for line in text.splitlines() if "warning:" in line]
+        note(f"{len(re.findall(r'^ +(?:CC|AS) ', text, re.M))} objects compiled, {len(warnings)} warnings")
 
     def keep_warnings(self):
         """Collect those of the last make, finished or not, by commit. A second make compiles
@@ -248,7 +247,8 @@ class Kernel:
         cause = first(r"error:|undefined reference")
         cli.complain("\n".join(lines[-5:] if cause is None else lines[cause:cause + 6]))
         what = first(r"error:|Error \d+|undefined reference|\*\*\*")
-        line = lines[-1 if what is None else what] if lines else "make said nothing"
+        last = next((line for line in reversed(lines) if line.strip()), "make said nothing")
+        line = last if what is None else lines[what]
         raise Failure("build", line.removeprefix(f"{self.tree}/"), f"the whole log is {log}")
 
     def make_object(self, name, log="object.log"):
@@ -262,5 +262,6 @@ class Kernel:
 
 def remove_old(folder, keep):
     """All but the newest in a folder of the cache."""
-    for path in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)[:-keep]:
-        shutil.rmtree(path)
+    kept = [path for path in folder.iterdir() if path.is_dir() and not path.suffix]
+    for path in sorted(kept, key=lambda path: path.stat().st_mtime)[:-keep]:
+        shutil.rmtree(path, ignore_errors=True)

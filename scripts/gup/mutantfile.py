@@ -16,7 +16,7 @@ MUTANTS = ROOT / "kunit/mutants"
 class Mutant:
     """A patch with a header: fields, a blank line, an explanation."""
 
-    ONE, MANY = ("Subject", "Brings-back", "Runs", "Config"), ("Killed-by",)
+    ONE, MANY = ("Subject", "Brings-back", "Runs", "Config", "Where"), ("Killed-by",)
 
     def __init__(self, path):
         self.path, self.name = path, path.stem
@@ -46,6 +46,7 @@ class Mutant:
             self.complain("'Runs:' is N, or K/N for K of N boots")
         self.needed, self.runs = int(runs[1] or 1), int(runs[2])
         self.config = self.fields.get("Config", ["reference"])[0]
+        self.where = self.fields.get("Where", [""])[0]
         self.hunks = list(hunks(self.diff))
         self.files = sorted({path for path, _ in self.hunks})
         if not self.hunks:

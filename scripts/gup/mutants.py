@@ -181,7 +181,9 @@ class Run:
         return [glob for glob in mutant.globs if self.arch is arch.X86 or self.base[glob].get("state") != "absent"]
 
     def unproven(self, mutant):
-        """(verdict, lines) if a named test does not pass without the mutant."""
+        """(verdict, lines) if a named test does not pass without the mutant, or cannot tell."""
+        if mutant.where not in ("", self.arch.name):
+            return self.not_here, [f"Where: {mutant.where}"]
         globs = self.globs_here(mutant)
         if not globs:
             return self.not_here, [line for glob in mutant.globs for line in self.base[glob]["lines"]]
@@ -325,10 +327,8 @@ def prepared_tree():
 def verdict_key(the_kernel):
     code = [pathlib.Path(module.__file__) for module in
             (mutantfile, killed, guest, limits, initramfs, splat, verdict, ktap, kernel)]
-    init = the_kernel.folder / "init"
-    return kernel.digest(the_kernel.tree_parts(), *the_kernel.parts(), the_kernel.arch,
-                         the_kernel.boot_arguments(), init if init.is_file() else "", *code, pathlib.Path(__file__),
-                         guest.emulator_version(the_kernel.arch))
+    return kernel.digest(the_kernel.tree_parts(), *the_kernel.parts(), the_kernel.boot_arguments(), *code,
+                         pathlib.Path(__file__), guest.emulator_version(the_kernel.arch))
 
 
 def run_all(run, the_kernel, options):

@@ -41,7 +41,7 @@ def new():
     # The kernels are large; those of the last runs are enough.
     for old in sorted(path for depth in ("*", "*/*") for name in KERNELS for path in top.glob(f"{depth}/{name}")
                       if not path.parent.is_symlink() and "latest" not in path.parts)[:-KEPT_KERNELS]:
-        old.unlink()
+        old.unlink(missing_ok=True)
     now.suffix = f", log: {folder}"
     return folder
 
@@ -75,7 +75,8 @@ def save(folder, run, command, kernel, initrd):
     """All that it takes to boot it again."""
     (folder / "run.json").write_text(json.dumps(run, indent=1) + "\n")
     (folder / "qemu-cmd").write_text(shlex.join(command) + "\n")
-    copies = {str(kernel.image): f"./{kernel.image.name}", str(initrd): "initramfs.gz"}
+    copies = {str(kernel.image): f"./{kernel.image.name}", str(initrd): "initramfs.gz",
+              f"initrd={initrd}": "initrd=initramfs.gz"}
     shutil.copy(kernel.image, folder)
     shutil.copy(kernel.out / ".config", folder)
     if initrd:

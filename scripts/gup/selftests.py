@@ -95,6 +95,12 @@ def plan(lines, slow=1):
 
 # -------------------------------------------------------------------------------- build
 
+def remove_config(folder):
+    """The one thing that is written where the sources are, and ignored there by git."""
+    for path in folder.glob("local_config.*"):
+        path.unlink()
+
+
 def build_tests(the_kernel):
     """Their folder. Static, since the guest has no C library, and stripped, since all of them go
     into its memory."""
@@ -111,16 +117,15 @@ def build_tests(the_kernel):
         shutil.rmtree(tests, ignore_errors=True)
         tests.mkdir()
         try:
+            remove_config(folder)
             status = the_kernel.make(log, "headers")
             with open(log, "a", encoding="utf-8") as file:
-                status = status or subprocess.run(
-                    ["make", "-k", f"-j{the_kernel.jobs}", "-C", folder, f"OUTPUT={tests}", "ARCH=x86",
+                status = status or cli.call(
+                    ["make", "-k", f"-j{the_kernel.jobs}", "-C", folder, f"OUTPUT={tests}", "ARCH=x86_64",
                      "EXTRA_CFLAGS=-static", f"KHDR_INCLUDES=-isystem {the_kernel.out}/usr/include"],
-                    stdout=file, stderr=subprocess.STDOUT, check=False).returncode
+                    stdout=file, stderr=subprocess.STDOUT)
         finally:
-            # The one thing that is written where the sources are, and ignored there by git.
-            for path in folder.glob("local_config.*"):
-                path.unlink()
+            remove_config(folder)
         if status:
             the_kernel.explain(log)
         for program in tests.iterdir():
@@ -197,7 +202,6 @@ def guest_of_base(the_kernel, machine, folder, lines, options, said):
             (folder / "plan").write_text("".join(line + "\n" for line in plan(lines)))
             return
     the_kernel.build()
-    build_tests(the_kernel)
     cli.stage("base", f"{machine}; {said}")
     if run_guest(the_kernel, machine, folder, lines, options.timeout) == "pass":
         new = own.with_name(own.name + ".new")
@@ -229,7 +233,6 @@ def main(options):
     workspace = Workspace(kernels).prepare()  # the one that its user edits
     the_kernel = Kernel(workspace, "selftests", jobs=options.jobs)
     the_kernel.build()
-    build_tests(the_kernel)
     shutil.copy(the_kernel.image, folder)
     local = f" and {workspace.local}" if workspace.local else ""
     cli.stage("series", f"{machine}; all patches{local}")

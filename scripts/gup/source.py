@@ -227,7 +227,10 @@ def from_files(store, folder):
     def fill(new):
         with subprocess.Popen(["tar", "-C", str(folder), "--exclude=./.git", "-cf", "-", "."],
                               stdout=subprocess.PIPE) as tar:
-            Git(new).run("update-ref", "refs/heads/base", archive.import_archive(new, tar.stdout))
+            base = archive.import_archive(new, tar.stdout)
+        if tar.returncode:
+            raise Failure("tree", f"--tree {folder}: not all of it can be read", "look at what tar says")
+        Git(new).run("update-ref", "refs/heads/base", base)
         (new / "state").write_text(state)
 
     if not (store / "state").exists() or (store / "state").read_text() != state:

@@ -126,11 +126,12 @@ def readme():
 
 
 def python():
-    warnings.simplefilter("error")
     for name in files():
         if name.endswith(".py"):
             try:
-                compile(text(name), name, "exec", dont_inherit=True)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error")
+                    compile(text(name), name, "exec", dont_inherit=True)
             except (SyntaxError, Warning) as problem:
                 yield f"{name}: {problem}"
 

@@ -154,6 +154,8 @@ class Workspace:
         head = self.state()["head"]
         self.set_state(hash="none", head=head, switching=commit, to=self.hash)
         done = self.git.run("checkout", "-q", "-B", BRANCH, commit, check=False)
+        if done.returncode:
+            cli.complain(done.stderr.decode("utf-8", "replace").rstrip())
         if 0 < done.returncode < 128:
             # git has refused, and changed nothing: somebody edits the tree right now.
             self.set_state(hash="none", head=head)

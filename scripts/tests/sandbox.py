@@ -458,14 +458,14 @@ class SandboxTest(unittest.TestCase):
         self.assertNotIn("Traceback", result.output)
         return result
 
-    def interrupt(self, verb, *arguments, when, **environment):
+    def interrupt(self, verb, *arguments, when, how=lambda pid: os.killpg(pid, signal.SIGINT), **environment):
         """Ctrl-C, to the whole process group, as soon as when() is true."""
         process = self.start(verb, arguments, environment)
         self.wait(lambda: when() or process.poll() is not None)
         # Not before all of them wait for something: what is just being started would run on.
         self.wait(lambda: self.settled(process.pid) or process.poll() is not None)
         self.assertIsNone(process.poll(), "ended before it could be interrupted")
-        os.killpg(process.pid, signal.SIGINT)
+        how(process.pid)
         result = process.result()
         self.assertEqual(result.status, CODES["interrupted"], result.output)
         self.assertTrue(result.last.startswith("FAIL(interrupted): "), result.output)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """--arch um: a kernel that is a program, here a shell script."""
 
+import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import unittest
@@ -102,11 +104,15 @@ class Uml(SandboxTest):
         self.bad("splat", "boot", "--arch", "um", names=["Kernel panic"], FAKE_STATUS="134")
 
     def test_interrupted(self):
+        """By Ctrl-C, which all get, and by who ends the verb alone."""
         self.console(GOOD, HEAD, "")
         pid = self.top / "console.pid"
-        self.interrupt("boot", "--arch", "um", when=lambda: pid.exists() and pid.read_text().strip(), FAKE_UML="hang")
-        self.wait(lambda: self.ended(self.said("pid")))
-        self.assertFalse(pathlib.Path(self.said("home")).exists())
+        for how in (lambda verb: os.killpg(verb, signal.SIGINT), lambda verb: os.kill(verb, signal.SIGTERM)):
+            self.interrupt("boot", "--arch", "um", when=lambda: pid.exists() and pid.read_text().strip(), how=how,
+                           FAKE_UML="hang")
+            self.wait(lambda: self.ended(self.said("pid")))
+            self.assertFalse(pathlib.Path(self.said("home")).exists())
+            pid.unlink()
 
     def test_bad_input(self):
         self.bad("usage", "boot", "--arch", "vax", names=["'vax'", "there are: x86_64 um"])
@@ -158,6 +164,8 @@ class Uml(SandboxTest):
         self.assertIn("as before: ", self.good("check", "--fixes", "--arch", "um").output)
         write_files(self.repo, {"kunit/fixes": "fix: um dies gup_alpha\n"})
         self.bad("check", "check", "--fixes", "--arch", "um", names=["gup_alpha: pass"])
+        (self.top / "console.unfixed").write_text("")  # one that never began is no proof
+        self.bad("check", "check", "--fixes", "--arch", "um", names=["gup_alpha: boot"], FAKE_STATUS="127")
         unfixed("[    0.5] Kernel panic - not syncing: no\n" + TAIL, one="ok", two="ok")
         self.good("check", "--fixes", "--arch", "um")
         write_files(self.repo, {"kunit/fixes": "fix um gup_alpha\n"})
