@@ -85,9 +85,8 @@ def describe(kernel, folder):
     text = locks = ""
     if kernel.arch.emulator:
         cli.stage("text", "mm/gup.o without KUnit")
-        names = [path.name for path in Kernel(kernel.workspace).fragments]
-        small = Kernel(kernel.workspace, jobs=kernel.jobs, out="text", fragments=[
-            name for name in names if name not in ("kunit.config", "suites.config", "legacy.config")])
+        small = Kernel(kernel.workspace, jobs=kernel.jobs, out="text",
+                       leave_out=("kunit.config", "suites.config", "legacy.config"))
         sizes = subprocess.run(["size", small.make_object("mm/gup.o")], check=True, capture_output=True, text=True).stdout
         text = sizes.splitlines()[1].split()[0]
     if kernel.headers:

@@ -253,12 +253,16 @@ def scratch():
     return temporary(pathlib.Path(tempfile.mkdtemp()))
 
 
-def write(path, text):
-    """Replace a file as a whole."""
+def write(path, content):
+    """Replace a file as a whole, if that changes it. Did it?"""
+    data = content.encode() if isinstance(content, str) else content
+    if path.is_file() and path.read_bytes() == data:
+        return False
     new = path.with_name(f".{path.name}.new")
     path.parent.mkdir(parents=True, exist_ok=True)
-    new.write_text(text)
+    new.write_bytes(data)
     os.replace(new, path)
+    return True
 
 
 def lines_of(path):
@@ -267,27 +271,35 @@ def lines_of(path):
     return [line for line in (line.split("#")[0].rstrip() for line in text.splitlines()) if line]
 
 
-# ------------------------------------------------------------------------------ counts
+# ------------------------------------------------------------------------- processes
 
-def call(command, **keywords):
-    """Status. What ends us ends it too, and is waited for: make and our own verbs hand it on. It
+@contextlib.contextmanager
+def started(command, **keywords):
+    """A process. What ends us ends it too, and is waited for: make and our own verbs hand it on. It
     keeps our locks if we are killed."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False, **keywords)
     try:
-        return process.wait()
+        yield process
     except BaseException:
         process.terminate()
         process.wait()
         raise
 
 
+def call(command, **keywords):
+    """Status."""
+    with started(command, **keywords) as process:
+        return process.wait()
+
+
 def said(command, **keywords):
     """(status, lines) of a command."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          errors="replace", check=False, **keywords)
-    if done.returncode == CODES["interrupted"]:
+    with started(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                 **keywords) as process:
+        output, _ = process.communicate()
+    if process.returncode == CODES["interrupted"]:
         raise KeyboardInterrupt
-    return done.returncode, done.stdout.splitlines()
+    return process.returncode, output.splitlines()
 
 
 def wrong(command, **keywords):
@@ -295,6 +307,8 @@ def wrong(command, **keywords):
     status, lines = said(command, **keywords)
     return lines or [f"status {status}"] if status else []
 
+
+# ------------------------------------------------------------------------------ counts
 
 class Checks:
     """What can fail is counted, and one that fails does not end the run."""

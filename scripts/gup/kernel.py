@@ -71,7 +71,8 @@ def digest(*parts):
 class Kernel:
     """One, in the folder "out" of the workspace."""
 
-    def __init__(self, workspace, config="reference", arch=X86, jobs=cli.CPUS, out=None, fragments=None):
+    def __init__(self, workspace, config="reference", arch=X86, jobs=cli.CPUS, out=None, fragments=None,
+                 leave_out=()):
         self.workspace, self.config, self.arch, self.jobs = workspace, named(config), arch, jobs
         self.tree, self.folder = workspace.tree, CONFIGS / config
         self.out = workspace.folder / "o" / (out or arch.suffix(config))
@@ -85,6 +86,8 @@ class Kernel:
             self.make_words.append(f"KCPPFLAGS=-include {self.folder}/header.h")
         self.fragments, self.left_out = [], []
         for name in fragments or lines_of(self.folder / "fragments"):
+            if name in leave_out:
+                continue
             path = self.own(FRAGMENTS / name)
             if not path.is_file():
                 raise Failure("config", f"configs/{config}/fragments names {name}, which does not exist",

@@ -6,9 +6,8 @@ import re
 import shutil
 import tempfile
 
-from gup.cli import ROOT, Failure, note
+from gup.cli import ROOT, Failure, note, write
 from gup.git import Git
-from gup.refresh import write
 
 MUTANTS = ROOT / "kunit/mutants"
 

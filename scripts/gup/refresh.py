@@ -3,12 +3,11 @@
 
 import bisect
 import collections
-import os
 import re
 import tempfile
 
 from gup import pristine
-from gup.cli import ROOT, Failure, note
+from gup.cli import ROOT, Failure, note, write
 from gup.git import Git
 from gup.series import PATCHES, SERIES, Applier, Series
 
@@ -82,17 +81,6 @@ def numbered(series, placed):
         slug = re.sub(r"^\d{4}-", "", name.rpartition("/")[2])
         names.append((name, f"{folder}/{count[folder]:04}-{slug}" if folder else name))
     return names
-
-
-def write(path, content):
-    """Replace a file as a whole, and only if that changes it."""
-    if path.exists() and path.read_bytes() == content:
-        return False
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
-    return True
 
 
 def export(repo, base, head):

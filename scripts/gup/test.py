@@ -76,16 +76,12 @@ class Steps(Checks):
     def counted(self, *command):
         """Run it and adopt its last line "N passed, N failed"."""
         last, words = None, " ".join(pathlib.Path(word).name for word in command if word != sys.executable)
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              errors="replace") as process:
-            try:
-                for line in process.stdout:
-                    print(line, end="", flush=True)
-                    last = re.fullmatch(r"(\d+) passed, (\d+) failed\n?", line) or last
-            except BaseException:
-                process.terminate()
-                process.wait()
-                raise
+        with cli.started(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                         errors="replace") as process:
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                last = re.fullmatch(r"(\d+) passed, (\d+) failed\n?", line) or last
+            process.wait()
         if process.returncode == cli.CODES["interrupted"]:
             raise KeyboardInterrupt
         if not last:
