@@ -121,7 +121,6 @@ HANG = 'tail --pid="$FAKE_TEST" -f /dev/null'
 
 # A qemu that prints $FAKE_CONSOLE, then does what $FAKE_QEMU says.
 FAKE_QEMU = f"""\
-#!/bin/sh
 [ -z "$FAKE_QEMU_ERR" ] || echo "$FAKE_QEMU_ERR" >&2
 [ ! -f "$FAKE_CONSOLE" ] || cat "$FAKE_CONSOLE"
 case $FAKE_QEMU in
@@ -131,7 +130,6 @@ esac
 """
 # An apt-get that serves $FAKE_DEB; FAKE_APT=down has no network, slow takes its time.
 FAKE_APT = f"""\
-#!/bin/sh
 case " $* " in
 *" indextargets "*) echo "Debian Debian http://invalid.example/debian/" ;;
 *" install "*) echo "E: Unable to locate package" ; exit 100 ;;
@@ -187,6 +185,16 @@ def write_files(directory, files):
         path = pathlib.Path(directory, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
+
+
+SHELL = "#!/bin/sh\n"
+
+
+def programs(directory, bodies):
+    """Shell scripts of these bodies."""
+    write_files(directory, {name: SHELL + body for name, body in bodies.items()})
+    for name in bodies:
+        (directory / name).chmod(0o755)
 
 
 def real_kernel_tools(directory):
@@ -359,9 +367,7 @@ class SandboxTest(unittest.TestCase):
             shutil.copytree(ROOT / part, self.repo / part, ignore=not_copied)
         write_files(self.kernel, KERNEL)
         real_kernel_tools(self.kernel)
-        write_files(self.bin, {"qemu-system-x86_64": FAKE_QEMU, "apt-get": FAKE_APT})
-        for program in self.bin.iterdir():
-            program.chmod(0o755)
+        programs(self.bin, {"qemu-system-x86_64": FAKE_QEMU, "apt-get": FAKE_APT})
         (self.repo / "patches").mkdir()
         (self.repo / "series").write_text("# BASE v7.3\n# section: fixes\n\n# section: tests\n")
         self.console(GOOD)

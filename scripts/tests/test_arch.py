@@ -11,13 +11,12 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import GOOD, HANG, PATIENCE, SandboxTest, ktap, write_files  # noqa: E402
+from sandbox import GOOD, HANG, PATIENCE, SHELL, SandboxTest, ktap, write_files  # noqa: E402
 
 from gup import arch  # noqa: E402
 
 # It leaves the group that it is started in, as the real one does, and a helper behind.
 UML = """\
-#!/bin/sh
 echo "$*" > "$FAKE_CONSOLE.asked"
 mkdir -p ~/.uml/id
 echo "$HOME" > "$FAKE_CONSOLE.home"
@@ -57,7 +56,7 @@ diff --git a/mm/%(file)s b/mm/%(file)s
 class Uml(SandboxTest):
     def prepare(self):
         # The kernel's Makefile has one more target; its options those of um.
-        write_files(self.kernel, {"uml.sh": UML})
+        write_files(self.kernel, {"uml.sh": SHELL + UML})
         makefile = self.kernel / "Makefile"
         makefile.write_text(makefile.read_text() + "linux:\n\ttest $(ARCH) = um\n\tcp uml.sh $(O)/linux\n"
                             "\techo '  CC      all'; sed 's/^/# /' mm/*.c >> $(O)/linux\n\tchmod +x $(O)/linux\n")

@@ -12,7 +12,7 @@ import unittest
 from contextlib import redirect_stdout
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import ROOT, SUITE, SandboxTest, git, ktap, write_files  # noqa: E402
+from sandbox import ROOT, SHELL, SUITE, SandboxTest, git, ktap, programs, write_files  # noqa: E402
 
 from gup import benchreport, cli, figures, performance, series  # noqa: E402
 
@@ -286,7 +286,6 @@ class Report(unittest.TestCase):
 
 # A qemu that prints one console for a kernel with a batched gup.c, and another otherwise.
 QEMU = """\
-#!/bin/sh
 for word; do
 	[ "$before" != -kernel ] || kernel=$word
 	before=$word
@@ -295,12 +294,10 @@ echo "$*" >> "$FAKE_CONSOLE.asked"
 if grep -aqw batched "$kernel"; then cat "$FAKE_CONSOLE.series"; else cat "$FAKE_CONSOLE.base"; fi
 """
 GNUPLOT = """\
-#!/bin/sh
 echo "<?xml?>" > "$(sed -n 's/^set output "\\(.*\\)"$/\\1/p')"
 """
 # UML is a program, which does the same.
 UML = """\
-#!/bin/sh
 side=base
 ! grep -qw "^#.*batched" "$0" || side=series
 echo $(sed -n 's/^#with //p' "$0")$side >> "$FAKE_CONSOLE.order"
@@ -318,7 +315,6 @@ linux:
 	mv $(O)/linux.new $(O)/linux
 """
 OBJDUMP = """\
-#!/bin/sh
 cat "$2" >> "$FAKE_CONSOLE.flags"
 printf '   4:\tf0 48 0f b1 0f       \t%s\n' "${FAKE_PREFIX-lock }cmpxchg %rcx,(%rdi)"
 """
@@ -347,8 +343,7 @@ class Verb(SandboxTest):
         self.patch(clone, "batch")
         self.write_series("\n# section: batch\nbatch.patch\n")
         write_files(self.repo, {"kunit/bench-gate": GATE.replace("order0", "order7")})
-        write_files(self.bin, {"qemu-system-x86_64": QEMU, "gnuplot": GNUPLOT})
-        (self.bin / "gnuplot").chmod(0o755)
+        programs(self.bin, {"qemu-system-x86_64": QEMU, "gnuplot": GNUPLOT})
         self.side("base")
         self.side("series", slow_pin=200)
         self.assertIn(" the first 4 patches\n", self.good("bench", "--runs", "1").output)
@@ -400,14 +395,13 @@ class Verb(SandboxTest):
         self.bad("bench", "bench", "--cpus", "1", names=["base-1/console.log", "the guest had 2 CPUs", "pause"])
 
     def test_time_of_a_kernel_that_is_a_program(self):
-        write_files(self.kernel, {"uml.sh": UML, "Makefile": (self.kernel / "Makefile").read_text() + MAKE_LINUX})
+        write_files(self.kernel, {"uml.sh": SHELL + UML, "Makefile": (self.kernel / "Makefile").read_text() + MAKE_LINUX})
         with open(self.kernel / "forced", "a", encoding="utf-8") as forced:
             forced.writelines(text[len("#CHECK#"):] + "\n" for path in (self.repo / "configs/arch/um").glob("*.config")
                               for text in path.read_text().splitlines() if text.startswith("#CHECK#"))
         shutil.rmtree(self.cache / "linux.git")
         self.fill_cache()
-        write_files(self.bin, {"objdump": OBJDUMP})
-        (self.bin / "objdump").chmod(0o755)
+        programs(self.bin, {"objdump": OBJDUMP})
         for side, took in (("base", 65536), ("series", 16384)):
             (self.top / f"console.{side}").write_text(
                 UML_HEAD + line(took=took, pages=4096, per_call=4096) + ktap(TESTS) + "[    0.6] reboot: System halted\n")

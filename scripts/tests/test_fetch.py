@@ -17,7 +17,7 @@ import unittest
 from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import GUP_C, HANG, KERNEL, ROOT, SandboxTest, git, write_files  # noqa: E402
+from sandbox import GUP_C, HANG, KERNEL, ROOT, SandboxTest, git, programs, write_files  # noqa: E402
 
 from gup import cli, debian, guest, pristine, source, upstream  # noqa: E402
 
@@ -31,13 +31,11 @@ Acquire { AllowInsecureRepositories "true"; http::Proxy "DIRECT"; Retries::Delay
 APT::Get::AllowUnauthenticated "true";
 """
 APT_GET = f"""\
-#!/bin/sh
 case " $* " in *" install "*) exit 100 ;; esac
 exec {shutil.which("apt-get")} "$@"
 """
 # An xz that stops in the middle of the stream.
 SLOW_XZ = f"""\
-#!/bin/sh
 touch "$FAKE_STARTED"
 exec {HANG}
 """
@@ -133,7 +131,7 @@ class MirrorTest(SandboxTest):
         self.mirror = Mirror(self.top)
         self.addCleanup(self.mirror.close)
         self.mirror.publish("trixie")
-        write_files(self.bin, {"apt-get": APT_GET})
+        programs(self.bin, {"apt-get": APT_GET})
         write_files(self.top, {"sources.list": f"deb {self.mirror.address} trixie main\n",
                                "apt.conf": APT_CONFIG % {"top": self.top}})
         self.environment["APT_CONFIG"] = str(self.top / "apt.conf")
@@ -504,8 +502,7 @@ class Fetch(MirrorTest):
     def test_interrupted_while_unpacking(self):
         self.offer("trixie-backports")
         started = self.top / "started"
-        write_files(self.bin, {"xz": SLOW_XZ})
-        (self.bin / "xz").chmod(0o755)
+        programs(self.bin, {"xz": SLOW_XZ})
         self.interrupt("tree", "fetch", when=started.exists, FAKE_STARTED=str(started))
         self.assertEqual([p.name for p in self.cache.glob("linux.git*")], [])
         (self.bin / "xz").unlink()
@@ -517,9 +514,8 @@ class Fetch(MirrorTest):
         started = self.top / "started"
         # git fast-import that does not end; every other git is the real one.
         real = shutil.which("git")
-        write_files(self.bin, {"git": f'#!/bin/sh\ncase " $* " in *" fast-import "*)\n'
+        programs(self.bin, {"git": f'case " $* " in *" fast-import "*)\n'
                                f'touch {started}; exec {HANG};; esac\nexec {real} "$@"\n'})
-        (self.bin / "git").chmod(0o755)
         self.interrupt("tree", "fetch", when=started.exists)
         (self.bin / "git").unlink()
         self.good("tree", "fetch")

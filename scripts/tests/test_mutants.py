@@ -14,14 +14,13 @@ from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from sandbox import (CODES, GOOD, HANG, HEAD, ROOT, TAIL, Result, SandboxTest, fingerprint,  # noqa: E402
-                     git, ktap, kunit_parse, write_files)
+                     git, ktap, kunit_parse, programs, write_files)
 
 from gup import cli, killed, mutantfile, mutants, series  # noqa: E402
 from gup.git import Git  # noqa: E402
 
 # A qemu that looks into the kernel: what it prints is decided by the symbol in it.
 QEMU = """\
-#!/bin/sh
 [ "$1" != --version ] || exit 0
 for word; do
 	[ "$before" != -kernel ] || kernel=$word
@@ -58,7 +57,7 @@ class MutantsTest(SandboxTest):
     def prepare(self):
         (self.repo / "kunit/mutants").mkdir()
         (self.top / "consoles").mkdir()
-        write_files(self.bin, {"qemu-system-x86_64": QEMU})
+        programs(self.bin, {"qemu-system-x86_64": QEMU})
         self.good("boot", "--only", "3")  # builds in the tree that mutants are put into
         shutil.rmtree(self.repo / "build/results")
         self.boots()

@@ -7,11 +7,10 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import CODES, SandboxTest, write_files  # noqa: E402
+from sandbox import CODES, SandboxTest, programs, write_files  # noqa: E402
 
 # Says what it was called with. A file "wrong", if it is there, names a verb that fails.
 FAKE_VERB = """\
-#!/bin/sh
 echo "called: ${0##*/} $*"
 if [ "${0##*/}" = "$(cat "${0%/*}/wrong" 2> /dev/null)" ]; then
 	echo "0 passed, 1 failed"
@@ -21,7 +20,6 @@ echo "1 passed, 0 failed"
 """
 # Has a result as well.
 FAKE_BOOT = """\
-#!/bin/sh
 echo "called: ${0##*/} $*"
 results=${0%/*}/../build/results
 mkdir -p "$results/$$"
@@ -38,10 +36,9 @@ class Turn(SandboxTest):
 
     def prepare(self):
         scripts = self.repo / "scripts"
-        write_files(scripts, {name: FAKE_VERB for name in ("bench", "check", "contract", "mutants", "tree")})
-        write_files(scripts, {"boot": FAKE_BOOT, "tests/run.py": "print('1 passed, 0 failed')\n"})
-        for name in ("bench", "boot", "check", "contract", "mutants", "tree"):
-            (scripts / name).chmod(0o755)
+        programs(scripts, {name: FAKE_VERB for name in ("bench", "check", "contract", "mutants", "tree")})
+        programs(scripts, {"boot": FAKE_BOOT})
+        write_files(scripts, {"tests/run.py": "print('1 passed, 0 failed')\n"})
 
     def turn(self):
         return (self.cache / "turn").read_text().strip()
