@@ -12,7 +12,7 @@ import re
 import time
 from typing import NamedTuple
 
-from gup import arch, boot, cli, guest, kernel, kconfig, ktap, lacks, limits, results, series, source, splat, suites, verdict
+from gup import arch, cli, guest, initramfs, ktap, lacks, limits, results, series, source, splat, suites, verdict
 from gup.cli import CACHE, ROOT, note
 from gup.kernel import Kernel, digest
 from gup.packages import need
@@ -21,7 +21,7 @@ from gup.workspace import Workspace
 VERIFIED = CACHE / "verified"
 REFUSE = "a verdict is to be that of the series"
 CODE = [pathlib.Path(module.__file__) for module in
-        (boot, guest, kernel, kconfig, ktap, lacks, limits, results, splat, suites, verdict)]
+        (guest, initramfs, ktap, lacks, limits, results, splat, suites, verdict)]
 
 
 def globs_of(selection, git, commit):
@@ -55,53 +55,51 @@ def one(workspace, selection, architecture, globs, jobs):
 class Verified:
     """What was good before, in the cache by all that decides it."""
 
-    def __init__(self, workspace, architecture):
-        kernel_of = Kernel(workspace, "reference", architecture)
-        self.fixed = digest(architecture, *kernel_of.parts(), *CODE, pathlib.Path(__file__), ROOT / "kunit/um-lacks",
-                            kernel_of.boot_arguments(), guest.emulator_version(architecture))
+    def __init__(self, checks, architecture):
+        need("fetch", "build", *architecture.packages)
+        self.checks = checks
+        self.workspace = Workspace(source.choose(), prefix=True).prepare(refuse_local=REFUSE)
+        kernel = Kernel(self.workspace, "reference", architecture)
+        self.fixed = digest(*kernel.parts(), *CODE, pathlib.Path(__file__), ROOT / "kunit/um-lacks",
+                            kernel.boot_arguments(), guest.emulator_version(architecture))
 
-    def check(self, checks, name, decides, run):
-        """run() returns (lines about what is wrong, summary), of what decides that."""
+    def check(self, name, selection, decides, run):
+        """decides(commit) is what decides beside the tree of what is selected; run(that) returns (lines
+        about what is wrong, summary)."""
         cli.now.stages.clear()  # those of the one before
-        key = VERIFIED / digest(self.fixed, *decides)[:40]
-        if key.exists():
-            checks.add(name, [])
-            note(f"as before: {key.read_text()}")
-            return
         try:
-            wrong, summary = run()
+            wrong, summary = self.found(selection, decides, run)
         except cli.Failure as failure:
             wrong, summary = [f"FAIL({failure.kind}): {failure.what}"], ""
-        checks.add(name, wrong)
+        self.checks.add(name, wrong)
         if not wrong:
             note(summary)
+        self.workspace.unlock()  # who waits for it has a turn
+
+    def found(self, selection, decides, run):
+        git, base = self.workspace.git, self.workspace.source.base
+        commit = series.apply_series(self.workspace.tree, base, series.Series().select(selection))
+        decided = decides(commit)
+        key = VERIFIED / digest(self.fixed, git.text("rev-parse", f"{commit}^{{tree}}"), decided)[:40]
+        if key.exists():
+            return [], f"as before: {key.read_text()}"
+        wrong, summary = run(decided)
+        if not wrong:
             cli.write(key, summary)
-
-
-def prepared(architecture):
-    need("fetch", "build", *architecture.packages)
-    return Workspace(source.choose(), prefix=True).prepare(refuse_local=REFUSE)
-
-
-def commit_of(workspace, selection):
-    """(commit, tree) of what is selected."""
-    commit = series.apply_series(workspace.tree, workspace.source.base, series.Series().select(selection))
-    return commit, workspace.git.text("rev-parse", f"{commit}^{{tree}}")
+        return wrong, summary
 
 
 def each(checks, chosen, architecture, jobs):
-    workspace = prepared(architecture)
-    verified = Verified(workspace, architecture)
+    verified = Verified(checks, architecture)
+    workspace = verified.workspace
     for selection, name in chosen:
         cli.stage("each", name)
         if selection.topics and architecture is arch.UM:
             # Without topic um the tests of the others find what it mends.
             selection = series.Selection(topics=("um", *selection.topics))
-        commit, tree = commit_of(workspace, selection)
-        globs = globs_of(selection, workspace.git, commit)
-        verified.check(checks, name, (tree, globs),
-                       lambda selection=selection, globs=globs: one(workspace, selection, architecture, globs, jobs))
-        workspace.unlock()  # who waits for it has a turn
+        verified.check(name, selection,
+                       lambda commit, selection=selection: globs_of(selection, workspace.git, commit),
+                       lambda globs, selection=selection: one(workspace, selection, architecture, globs, jobs))
     for old in VERIFIED.glob("*"):  # of old series
         if time.time() - old.stat().st_mtime > 60 * 86400:
             old.unlink()
@@ -151,21 +149,12 @@ def left_out(workspace, selection, architecture, fix, jobs):
 
 
 def without_fixes(checks, architecture, jobs):
-    workspace = prepared(architecture)
-    verified, there = Verified(workspace, architecture), {entry.section for entry in series.Series().entries}
+    verified, there = Verified(checks, architecture), {entry.section for entry in series.Series().entries}
     topics = tuple(name for name in TOPICS if name in there)
     for fix in fixes():
-        if fix.arch != architecture.name:
-            continue
-        name = "without " + " ".join(fix.names)
-        cli.stage("fix", name)
-        selection = series.Selection(topics=topics, without=fix.names)
-        what = f"{name}, {' '.join(fix.globs)} fails"
-        try:
-            tree = commit_of(workspace, selection)[1]
-        except cli.Failure as failure:
-            checks.add(what, [failure.what])
-            continue
-        verified.check(checks, what, (tree, fix),
-                       lambda selection=selection, fix=fix: left_out(workspace, selection, architecture, fix, jobs))
-        workspace.unlock()
+        if fix.arch == architecture.name:
+            name = "without " + " ".join(fix.names)
+            cli.stage("fix", name)
+            selection = series.Selection(topics=topics, without=fix.names)
+            verified.check(f"{name}, {' '.join(fix.globs)} fails", selection, lambda _, fix=fix: fix,
+                           lambda fix, selection=selection: left_out(verified.workspace, selection, architecture, fix, jobs))

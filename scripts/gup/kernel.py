@@ -212,11 +212,11 @@ class Kernel:
         if clean:
             (self.out / "building").write_text(self.workspace.head)
         status = self.make(log, *self.targets)
-        kept = self.keep_warnings()
+        self.keep_warnings()
         if status:
             self.explain(log)
         text = log.read_text(errors="replace")
-        warnings = kept if clean else [line for line in text.splitlines() if "warning:" in line]
+        warnings = self.known_warnings() if clean else [line for line in text.splitlines() if "warning:" in line]
         note(f"{len(re.findall(r'^ +(?:CC|AS) ', text, re.M))} objects compiled, {len(warnings)} warnings")
 
     def keep_warnings(self):
@@ -224,14 +224,13 @@ class Kernel:
         only the rest, or nothing, and so warns of less."""
         building, log = self.out / "building", self.out / "build.log"
         if not building.exists():
-            return []
+            return
         kept = self.out / f"warnings.{building.read_text()}"
         old = kept.read_text().splitlines() if kept.exists() else []
         new = log.read_text(errors="replace").splitlines() if log.exists() else []
         found = sorted({*old, *(line for line in new if "warning:" in line)})
         kept.write_text("".join(line + "\n" for line in found))
         building.unlink()
-        return found
 
     def known_warnings(self):
         """Of all makes of what is checked out."""

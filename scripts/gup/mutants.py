@@ -326,7 +326,7 @@ def prepared_tree():
 
 def verdict_key(the_kernel):
     code = [pathlib.Path(module.__file__) for module in
-            (mutantfile, killed, guest, limits, initramfs, splat, verdict, ktap, kernel)]
+            (mutantfile, killed, guest, limits, initramfs, splat, verdict, ktap)]
     return kernel.digest(the_kernel.tree_parts(), *the_kernel.parts(), the_kernel.boot_arguments(), *code,
                          pathlib.Path(__file__), guest.emulator_version(the_kernel.arch))
 

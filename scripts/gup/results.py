@@ -20,19 +20,25 @@ KEPT_KERNELS = 10  # how many runs keep their kernel
 KERNELS = ("bzImage", "linux")
 
 
+def made(folder):
+    """False if it is there already."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
 def new():
     """A folder for each run, and "latest" for the last."""
     top = BUILD / "results"
-    base, attempt = time.strftime(f"%Y%m%d-%H%M%S-{now.verb}"), 1
-    folder = top / base
+    base, attempt = top / time.strftime(f"%Y%m%d-%H%M%S-{now.verb}"), 1
+    folder = base
     try:
         top.mkdir(parents=True, exist_ok=True)
-        while folder.exists():
+        while not made(folder):
             attempt += 1
-            folder = top / f"{base}-{attempt}"
-        folder.mkdir()
-    except FileExistsError:
-        return new()  # another run was faster
+            folder = base.with_name(f"{base.name}-{attempt}")
     except OSError as error:
         raise Failure("environment", f"cannot make {folder}", "look at the disk space and the rights of build/") from error
     link = top / f".latest.{os.getpid()}"

@@ -183,9 +183,8 @@ def run_guest(the_kernel, machine, folder, lines, silent):
 
 def base_key(the_kernel, machine):
     """What decides what a guest of the base does, but for the selection."""
-    code = [pathlib.Path(module.__file__) for module in (kernel, guest, limits, initramfs)]
-    return digest(the_kernel.tree_parts(), *the_kernel.parts(), the_kernel.folder / "init",
-                  the_kernel.boot_arguments(), str(machine), *code, pathlib.Path(__file__),
+    code = [pathlib.Path(module.__file__) for module in (guest, limits, initramfs)]
+    return digest(the_kernel.tree_parts(), *the_kernel.parts(), the_kernel.boot_arguments(), str(machine), *code, pathlib.Path(__file__),
                   guest.emulator_version(the_kernel.arch))
 
 
