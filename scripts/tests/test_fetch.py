@@ -96,7 +96,7 @@ class Mirror:
 
     def publish(self, suite, *packages, codename=None):
         """A suite with these [(version, path of the .deb)]."""
-        self.number += 1  # apt takes no other list of the same date
+        self.number += 1
         folder = self.top / "debian/dists" / suite
         lists = f"main/binary-{self.architecture}/Packages"
         # apt does not even ask for a list of nothing.
@@ -113,6 +113,8 @@ class Mirror:
             f"Origin: Debian\nLabel: Debian\nSuite: {suite}\nCodename: {codename or suite}\n"
             f"Date: Sat, 28 Nov 2026 00:00:{self.number:02} UTC\nArchitectures: {self.architecture}\n"
             f"Components: main\nSHA256:\n {hashlib.sha256(text.encode()).hexdigest()} {len(text)} {lists}\n")})
+        # apt takes no other list of the same date, nor asks for one of the same second.
+        os.utime(folder / "Release", (1_700_000_000 + self.number,) * 2)
 
     def asked(self, part):
         """The requests for files with this in their names."""
