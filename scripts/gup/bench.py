@@ -86,7 +86,7 @@ def describe(kernel, folder):
     if kernel.arch.emulator:
         cli.stage("text", "mm/gup.o without KUnit")
         small = Kernel(kernel.workspace, jobs=kernel.jobs, out="text",
-                       leave_out=("kunit.config", "suites.config", "legacy.config"))
+                       leave_out=("kunit.config", "suites.config"))
         sizes = subprocess.run(["size", small.make_object("mm/gup.o")], check=True, capture_output=True, text=True).stdout
         text = sizes.splitlines()[1].split()[0]
     if kernel.headers:

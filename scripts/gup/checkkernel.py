@@ -196,22 +196,11 @@ class Check:
 
     # ------------------------------------------------------------------------ what is built
 
-    def object_code(self):
-        """What is off by default must not change a byte of mm/gup.o."""
-        if not (PATCHES / "legacy").is_dir():
-            return
-        cli.stage("object", "mm/gup.o with topic legacy, and without")
-        sums = set()
-        for selection in (series.ALL, series.Selection(without=("legacy",))):
-            self.workspace.prepare(selection)
-            sums.add(digest(self.kernel(leave_out=("legacy.config",)).make_object("mm/gup.o")))
-        self.checks.add("mm/gup.o is the same with CONFIG_GET_USER_PAGES_LEGACY=n", ["it is not"] * (len(sums) - 1))
-
     def configurations(self):
         self.workspace.prepare()
         # All of mm/tests/ that is ours, but for what is compiled with an option only.
         tests = [f"{name[:-2]}.o" for name in self.added if re.match(r"mm/tests/.*\.c$", name)
-                 and not re.search(r"legacy|_(thp|hugetlb)\.c$", name)]
+                 and not re.search(r"_(thp|hugetlb)\.c$", name)]
         for what, fragments in SMALL.items():
             cli.stage("small", f"without {what}")
             objects = ["mm/gup.o", *(tests if "least.config" in fragments else [])]
@@ -248,5 +237,5 @@ def check(checks, jobs):
     need("fetch", "build", "check")
     one = Check(checks, jobs)
     for step in (one.refresh, one.topics, one.takers, one.patches, one.maintainers, one.kernel_doc, one.compilers,
-                 one.object_code, one.configurations, one.manual_page):
+                 one.configurations, one.manual_page):
         step()

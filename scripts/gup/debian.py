@@ -64,14 +64,32 @@ class Apt:
             log.write(f"$ {program} {' '.join(words)}\n{process.stdout}")
         return process.stdout
 
-    def update(self, places):
-        """{reason: [suite]} of what could not be fetched for these [(mirror, suite)]."""
+    def update(self, places, arches=""):
+        """{reason: [suite]} of what could not be fetched for these [(mirror, suite)]. arches: others than this
+        machine's, with commas."""
+        options = f"target={self.target}" + (f" arch={arches}" if arches else "")
         (self.folder / "sources.list").write_text("".join(
-            f"deb [target={self.target}] {mirror} {suite} main\n" for mirror, suite in places))
+            f"deb [{options}] {mirror} {suite} main\n" for mirror, suite in places))
         failed = {}
         for suite, reason in errors(self.run("apt-get", "update")):
             failed.setdefault(reason, []).append(suite)
         return failed
+
+    def download(self, name, path):
+        """A package, by name or name=version. apt-get download would start again where apt-helper continues, and
+        would take what is there already if only its size is right."""
+        output = self.run("apt-get", "download", "--print-uris", name)
+        found = re.search(r"^'(\S+)' \S+ (\d+) (SHA\d+):(\w+)", output, re.M)
+        if not found:
+            raise Failure("fetch", f"could not be downloaded: {first_error(output)}")
+        uri, size, kind, digest = found.groups()
+        for _ in range(2):  # again, if what an interrupted run has left was damaged
+            if kept(path, int(size), kind, digest):
+                return path
+            output = self.run(HELPER, "download-file", uri, str(path), f"{kind}:{digest}")
+        if not kept(path, int(size), kind, digest):
+            raise Failure("fetch", f"could not be downloaded: {first_error(output)}")
+        return path
 
     def codenames(self):
         """{(mirror, suite): code name} of those whose Release file is here."""
@@ -82,6 +100,17 @@ class Apt:
                 if codename:
                     found[mirror, suite] = codename[1]
         return found
+
+
+def kept(path, size, kind, digest):
+    """Is all of it here? What is complete and wrong is removed."""
+    if not path.exists() or path.stat().st_size < size:
+        return False
+    with path.open("rb") as package:
+        if hashlib.file_digest(package, kind.lower()).hexdigest() == digest:
+            return True
+    path.unlink()
+    return False
 
 
 def errors(output):
@@ -175,38 +204,13 @@ class Package:
     def commit(self, repository):
         """Its tree, as a commit in the repository."""
         if self.imported is None:
-            self.download()
+            self.apt.download(f"{self.name}={self.version}", self.path)
             try:
                 with unpacked(self.path, f"./usr/src/{self.name}.tar.xz") as archive:
                     self.imported = archives.import_archive(repository, archive, strip=1)
             except Failure as failure:
                 raise Failure("fetch", f"could not be imported: {failure.what}") from failure
         return self.imported
-
-    def download(self):
-        """apt-get download would start again where apt-helper continues, and would take
-        what is there already if only its size is right."""
-        output = self.apt.run("apt-get", "download", "--print-uris", f"{self.name}={self.version}")
-        found = re.search(r"^'(\S+)' \S+ (\d+) (SHA\d+):(\w+)", output, re.M)
-        if not found:
-            raise Failure("fetch", f"could not be downloaded: {first_error(output)}")
-        uri, size, kind, digest = found.groups()
-        for _ in range(2):  # again, if what an interrupted run has left was damaged
-            if self.kept(int(size), kind, digest):
-                return
-            output = self.apt.run(HELPER, "download-file", uri, str(self.path), f"{kind}:{digest}")
-        if not self.kept(int(size), kind, digest):
-            raise Failure("fetch", f"could not be downloaded: {first_error(output)}")
-
-    def kept(self, size, kind, digest):
-        """Is all of it here? What is complete and wrong is removed."""
-        if not self.path.exists() or self.path.stat().st_size < size:
-            return False
-        with self.path.open("rb") as package:
-            if hashlib.file_digest(package, kind.lower()).hexdigest() == digest:
-                return True
-        self.path.unlink()
-        return False
 
 
 @contextlib.contextmanager

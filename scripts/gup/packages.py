@@ -27,6 +27,7 @@ build:/usr/include/libelf.h:libelf-dev
 build:/usr/include/openssl/opensslv.h:libssl-dev
 boot:qemu-system-x86_64:qemu-system-x86
 initramfs:busybox:busybox-static
+forms:aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu
 selftests:/sbin/mkfs.ext4:e2fsprogs
 selftests:/usr/include/numa.h:libnuma-dev
 selftests:/usr/include/sys/capability.h:libcap-dev

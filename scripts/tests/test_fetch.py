@@ -474,7 +474,7 @@ class Fetch(MirrorTest):
             (self.top / "download" / pool.name).write_bytes(content)
             with mock.patch.dict(os.environ, self.environment):
                 package, = debian.candidates(self.top / "download", NAME, self.fail)
-                package.download()
+                package.apt.download(f"{package.name}={package.version}", package.path)
             self.assertEqual(package.path.read_bytes(), pool.read_bytes())
         # A damaged one is downloaded anew, a good one not again.
         self.assertEqual(len(self.mirror.asked(".deb")), 1)

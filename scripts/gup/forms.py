@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Each form of get_user_pages() and its relatives that Documentation/porting/gup_legacy.h gives, as a
+module of its own (kunit/forms/table), on the kernels that people have: compiled against the headers of
+each release and flavour that Debian's mirror has, for this and another architecture, without a warning and
+with what that kernel exports; and loaded into Debian's kernels where their tools run here, and into the
+kernel with the series. Drivers with a layer of their own (kunit/forms/layers) compile, or fail with an
+error that names the header. --write makes Documentation/porting/forms.md of it."""
+
+import concurrent.futures
+import gzip
+import re
+import shutil
+import subprocess
+import typing
+
+from gup import cli, debkernels, guest, source
+from gup.arch import X86
+from gup.cli import BUILD, CACHE, CPUS, ROOT, Checks, lines_of
+from gup.kernel import Kernel
+from gup.packages import need
+from gup.workspace import Workspace
+
+USAGE = "scripts/forms [OPTION]..."
+FORMS, PORTING = ROOT / "kunit/forms", ROOT / "Documentation/porting"
+TABLE = PORTING / "forms.md"
+INIT = """\
+#!/bin/busybox sh
+for module in /*.ko; do /bin/busybox insmod "$module"; done
+/bin/busybox sleep 1
+/bin/busybox reboot -f
+"""
+
+
+def options(parser):
+    cli.option(parser, "--release R", "only this release of Debian's, as 6.1; may be repeated", many=True)
+    cli.option(parser, "--write", "write Documentation/porting/forms.md")
+
+
+class Form(typing.NamedTuple):
+    name: str
+    how: str
+    call: str
+    put: str
+
+    def text(self):
+        how = " | ".join(["0", *self.how.upper().split()])
+        write = "#define GUP_FAST_TAKES_WRITE\n" if self.name == "fast_write" else ""
+        return (f'#define FORM_NAME "{self.name}"\n#define FORM_HOW ({how})\n#define FORM_CALL {self.call}\n'
+                f'#define FORM_PUT {self.put}\n{write}#include "form.c"\n')
+
+
+def load():
+    forms = []
+    for line in lines_of(FORMS / "table"):
+        name, how, rest = (part.strip() for part in line.split(":", 2))
+        call, _, put = rest.partition(" => ")
+        put = put or ("unpin_user_pages(pages, got)" if "pin" in how.split() else
+                      "for (i = 0; i < got; i++) put_page(pages[i])")
+        forms.append(Form(name, how, call, put))
+    return forms
+
+
+def sources(forms, folder):
+    """A folder that make M= takes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in (FORMS / "form.c", PORTING / "gup_legacy.h"):
+        shutil.copy(path, folder)
+    for form in forms:
+        (folder / f"{form.name}.c").write_text(form.text())
+    (folder / "Makefile").write_text("obj-m := " + " ".join(f"{form.name}.o" for form in forms) + "\n")
+    return folder
+
+
+# ------------------------------------------------------------------------------ compile
+
+def compile_form(headers, form, folder, out):
+    """(what is wrong, does it need what is for the GPL alone)"""
+    made = out / f"{form.name}.o"
+    status, lines = cli.said([*headers.command(), "-c", folder / f"{form.name}.c", "-o", made])
+    if status:
+        return lines, False
+    wanted = subprocess.run(["nm", "-u", made], check=True, capture_output=True, text=True).stdout.split()[1::2]
+    exports = headers.exports()
+    return [f"{symbol} is not exported" for symbol in wanted if symbol not in exports], any(map(exports.get, wanted))
+
+
+def compile_all(checks, headers, forms, folder, gpl):
+    """The names of those that compile. gpl gets those that only a module under the GPL can have."""
+    out = BUILD / f"forms/{headers.name}"
+    out.mkdir(parents=True, exist_ok=True)
+    with concurrent.futures.ThreadPoolExecutor(CPUS) as pool:
+        found = list(pool.map(lambda form: compile_form(headers, form, folder, out), forms))
+    for form, (wrong, needs_gpl) in zip(forms, found):
+        checks.add(f"{headers.name}, {form.name}", wrong, 5)
+        if needs_gpl:
+            gpl.add(form.name)
+    return {form.name for form, (wrong, _) in zip(forms, found) if not wrong}
+
+
+# --------------------------------------------------------------------------------- run
+
+def initramfs(folder):
+    tree = folder / "initramfs"
+    for part in ("bin", "dev"):
+        (tree / part).mkdir(parents=True)
+    shutil.copy(shutil.which("busybox"), tree / "bin")
+    (tree / "init").write_text(INIT)
+    (tree / "init").chmod(0o755)
+    for module in folder.glob("*.ko"):
+        shutil.copy(module, tree)
+    names = "\n".join(str(path.relative_to(tree)) for path in sorted(tree.rglob("*")))
+    archive = subprocess.run(["busybox", "cpio", "-o", "-H", "newc"], cwd=tree, input=names.encode(), check=True,
+                             capture_output=True).stdout
+    image = folder / "initramfs.gz"
+    image.write_bytes(gzip.compress(archive, 1, mtime=0))
+    return image
+
+
+def run(checks, machine, name, image, forms, folder):
+    """The names of those that the guest says are well."""
+    cli.stage("boot", f"{name}; {machine}")
+    guest.run(machine.command(image, ["console=ttyS0", "panic=-1", "kunit.enable=0"], initramfs(folder)), folder)
+    console = (folder / "console.log").read_text(errors="replace")
+    good = set(re.findall(r"gup_form: (\w+): ok", console))
+    for form in forms:
+        said = re.findall(rf".*(?:gup_form: {form.name}:|{form.name}\.ko).*", console)
+        checks.add(f"{name} runs {form.name}", [] if form.name in good else said or [f"nothing in {folder}/console.log"])
+    return good
+
+
+def debian_kernels(checks, machine, packages, headers, forms):
+    """{package: names} of what was loaded into Debian's own kernel."""
+    ran = {}
+    for one in headers:
+        if one.arch != "amd64" or not one.flavour.startswith("cloud"):
+            continue
+        packages.unpack(one.needs[1], one.arch)
+        folder = sources(forms, BUILD / f"forms/run-{one.name}")
+        wrong = debkernels.modules(one, folder, folder / "make.log")
+        if any("GLIBC" in line for line in wrong):
+            cli.note(f"{one.needs[1]} wants a newer C library than there is here: not run")
+            continue
+        checks.add(f"modules for {one.name}", wrong)
+        image = None if wrong else packages.image(one)
+        if image:
+            ran[one.name] = run(checks, machine, one.name, image, forms, folder)
+    return ran
+
+
+def own_kernel(checks, machine, forms):
+    workspace = Workspace(source.choose()).prepare()
+    kernel = Kernel(workspace, "sample")
+    kernel.build()
+    folder = sources(forms, BUILD / "forms/run-series")
+    log = folder / "make.log"
+    if kernel.make(log, f"M={folder}", "modules"):
+        kernel.explain(log)
+    return run(checks, machine, f"{workspace.source.version} with the series", kernel.image, forms, folder)
+
+
+# ------------------------------------------------------------------------------ layers
+
+def layers(checks, headers):
+    """Drivers that have names and wrappers of their own: what the first line of each says must come true."""
+    for path in sorted((FORMS / "layers").glob("*.c")):
+        wanted = re.search(r"^ \* Error: (.+)$", path.read_text(), re.M)
+        status, lines = cli.said([*headers.command(), f"-I{PORTING}", "-c", path, "-o", "/dev/null"])
+        text = "\n".join(lines)
+        wrong = lines if status and not wanted else []
+        if wanted and (not status or wanted[1] not in text):
+            wrong = [f"no error that says: {wanted[1]}", *lines]
+        checks.add(f"{headers.name}, {path.name}", wrong, 8)
+
+
+# ------------------------------------------------------------------------------- table
+
+def table(forms, headers, compiled, ran, gpl):
+    releases = list(dict.fromkeys(one.release for one in headers))
+    lines = ["<!-- SPDX-License-Identifier: GPL-2.0 -->", "# Forms and kernels", "",
+             "Made by `scripts/forms --write`. A module for each form (`kunit/forms/`) was compiled against each headers",
+             "package below, all warnings errors, with no symbol that the kernel does not export: *c/n* are the packages on",
+             "which it compiles. *runs*: it was loaded, and found its pages, VMAs and references right, in Debian's cloud",
+             "kernel of that release, or in 7.3 with the series. *GPL*: it needs a symbol that is for modules under the GPL",
+             "alone, in at least one of them.", "",
+             "| form | call | " + " | ".join(releases) + " | series | |", "| --- | --- |" + " --- |" * (len(releases) + 2)]
+    for form in forms:
+        cells = []
+        for release in releases:
+            of = [one for one in headers if one.release == release]
+            good = sum(form.name in compiled[one.name, one.arch] for one in of)
+            runs = ", runs" if any(form.name in ran.get(one.name, ()) for one in of) else ""
+            cells.append(f"{good}/{len(of)}{runs}")
+        cells += ["runs" if form.name in ran["series"] else "", "GPL" if form.name in gpl else ""]
+        lines.append(f"| {form.name} | `{form.call.replace('|', chr(92) + '|')}` | {' | '.join(cells)} |")
+    lines += ["", "| package | version | get_user_pages() |", "| --- | --- | --- |"]
+    for one in headers:
+        declared = re.search(r"^long get_user_pages\((.*?)\);", (one.common / "include/linux/mm.h").read_text(), re.M | re.S)
+        lines.append(f"| {one.name} ({one.arch}) | {one.version} | {declared[1].count(',') + 1} arguments |")
+    return "\n".join(lines) + "\n"
+
+
+def main(options):
+    need("fetch", "build", "boot", "initramfs", "forms")
+    cli.lock(CACHE / "debkernels.lock")
+    forms, checks = load(), Checks()
+    cli.stage("packages", "kernels of Debian")
+    packages = debkernels.Packages()
+    headers = [one for one in packages.headers() if not options.release or one.release in options.release]
+    if not headers:
+        raise cli.usage("no headers package of this release")
+    folder, compiled, gpl = sources(forms, BUILD / "forms/src"), {}, set()
+    for one in headers:
+        cli.stage("compile", f"{one.name} {one.version}, {one.arch}")
+        for name, arch in ((one.name, one.arch), (one.needs[0], "amd64")):
+            packages.unpack(name, arch)
+        compiled[one.name, one.arch] = compile_all(checks, one, forms, folder, gpl)
+        layers(checks, one)
+    machine = guest.probe(X86)
+    machine.cpu = ""  # QEMU's own choice, on which all of them come up
+    ran = debian_kernels(checks, machine, packages, headers, forms)
+    ran["series"] = own_kernel(checks, machine, forms)
+    cli.stage_end()
+    if options.write:
+        cli.write(TABLE, table(forms, headers, compiled, ran, gpl))
+    checks.conclude()
+    return f"{len(forms)} forms compile on {len(headers)} kernels, and run on {len(ran)}"
