@@ -23,6 +23,8 @@ from gup.workspace import Workspace
 USAGE = "scripts/forms [OPTION]..."
 FORMS, PORTING = ROOT / "kunit/forms", ROOT / "Documentation/porting"
 TABLE = PORTING / "forms.md"
+SAMPLE = "samples/gup_legacy/gup_legacy_dev.c"
+BARE = "#include <linux/mm.h>\n#include <linux/pagemap.h>\n#include <linux/sched/mm.h>\n#include <linux/uaccess.h>"
 INIT = """\
 #!/bin/busybox sh
 for module in /*.ko; do /bin/busybox insmod "$module"; done
@@ -37,16 +39,31 @@ def options(parser):
 
 
 class Form(typing.NamedTuple):
+    """A line of kunit/forms/table."""
     name: str
-    how: str
+    how: tuple
     call: str
     put: str
 
+    def defines(self):
+        how = " | ".join(["0", *(word.upper() for word in self.how if word != "hand")])
+        return {"FORM_NAME": f'"{self.name}"', "FORM_HOW": f"({how})", "FORM_CALL": self.call, "FORM_PUT": self.put}
+
     def text(self):
-        how = " | ".join(["0", *self.how.upper().split()])
-        write = "#define GUP_FAST_TAKES_WRITE\n" if self.name == "fast_write" else ""
-        return (f'#define FORM_NAME "{self.name}"\n#define FORM_HOW ({how})\n#define FORM_CALL {self.call}\n'
-                f'#define FORM_PUT {self.put}\n{write}#include "form.c"\n')
+        """With the header."""
+        lines = [f"#define {name} {value}\n" for name, value in self.defines().items()]
+        if self.name == "fast_write":
+            lines.append("#define GUP_FAST_TAKES_WRITE\n")
+        return "".join([*lines, '#include "form.c"\n'])
+
+    def bare(self):
+        """As a driver is before it is converted: no header, and no VMAs, which today's calls do not give."""
+        text = (FORMS / "form.c").read_text().replace('#include "gup_legacy.h"', BARE)
+        without = self._replace(name=f"c_{self.name}", how=tuple(word for word in self.how if word != "vmas"),
+                                call=re.sub(r"\bvmas\b", "NULL", self.call))
+        for name, value in without.defines().items():
+            text = re.sub(rf"(?<!\w){name}(?=[; ,)])", lambda _, value=value: value, text)
+        return text
 
 
 def load():
@@ -56,7 +73,7 @@ def load():
         call, _, put = rest.partition(" => ")
         put = put or ("unpin_user_pages(pages, got)" if "pin" in how.split() else
                       "for (i = 0; i < got; i++) put_page(pages[i])")
-        forms.append(Form(name, how, call, put))
+        forms.append(Form(name, tuple(how.split()), call, put))
     return forms
 
 
@@ -72,30 +89,57 @@ def sources(forms, folder):
     return folder
 
 
+def convert(checks, forms, folder):
+    """Adds what the semantic patch makes of drivers without the header; the forms by their new names."""
+    found = []
+    for form in forms:
+        path = folder / f"c_{form.name}.c"
+        path.write_text(form.bare())
+        write = ["-D", "write"] if form.name == "fast_write" else []
+        patch = ["spatch", "--very-quiet", "--sp-file", PORTING / "gup.cocci", "--in-place", *write, path]
+        wrong = cli.wrong(patch)
+        if "hand" not in form.how:
+            checks.add(f"gup.cocci: {form.name}", wrong)
+            found.append(form._replace(name=path.stem))
+        else:
+            path.unlink()
+    with open(folder / "Makefile", "a", encoding="utf-8") as file:
+        file.write("obj-m += " + " ".join(f"{form.name}.o" for form in found) + "\n")
+    return found
+
+
+def parsed(checks, folder):
+    """Coccinelle drops what it cannot parse, and says so only if it is asked."""
+    for path in (*sorted(folder.glob("c_*.c")), *sorted((FORMS / "layers").glob("*.c"))):
+        lines = cli.said(["spatch", "--parse-c", path])[1]
+        good = any(re.search(r"nb bad = 0\b", line) for line in lines)
+        refused = "Coccinelle does not parse" in path.read_text()
+        checks.add(f"spatch parses {path.name}, or not, as expected", [] if good != refused else lines[-3:])
+
+
 # ------------------------------------------------------------------------------ compile
 
-def compile_form(headers, form, folder, out):
-    """(what is wrong, does it need what is for the GPL alone)"""
-    made = out / f"{form.name}.o"
-    status, lines = cli.said([*headers.command(), "-c", folder / f"{form.name}.c", "-o", made])
-    if status:
-        return lines, False
-    wanted = subprocess.run(["nm", "-u", made], check=True, capture_output=True, text=True).stdout.split()[1::2]
-    exports = headers.exports()
-    return [f"{symbol} is not exported" for symbol in wanted if symbol not in exports], any(map(exports.get, wanted))
-
-
-def compile_all(checks, headers, forms, folder, gpl):
-    """The names of those that compile. gpl gets those that only a module under the GPL can have."""
-    out = BUILD / f"forms/{headers.name}"
+def compile_all(checks, headers, folder, names, gpl):
+    """Those that compile, as modules that this kernel would load. gpl gets those that need what is for modules
+    under the GPL alone."""
+    out, command, exports = BUILD / f"forms/{headers.name}", headers.command(), headers.exports()
     out.mkdir(parents=True, exist_ok=True)
+
+    def compile_one(name):
+        status, lines = cli.said([*command, f"-I{folder}", "-c", folder / f"{name}.c", "-o", out / f"{name}.o"])
+        if status:
+            return lines, ()
+        wanted = subprocess.run(["nm", "-u", out / f"{name}.o"], check=True, capture_output=True, text=True).stdout
+        return [], wanted.split()[1::2]
+
+    good = set()
     with concurrent.futures.ThreadPoolExecutor(CPUS) as pool:
-        found = list(pool.map(lambda form: compile_form(headers, form, folder, out), forms))
-    for form, (wrong, needs_gpl) in zip(forms, found):
-        checks.add(f"{headers.name}, {form.name}", wrong, 5)
-        if needs_gpl:
-            gpl.add(form.name)
-    return {form.name for form, (wrong, _) in zip(forms, found) if not wrong}
+        for name, (wrong, wanted) in zip(names, pool.map(compile_one, names)):
+            wrong += [f"{symbol} is not exported" for symbol in wanted if symbol not in exports]
+            checks.add(f"{headers.name}, {name}", wrong, 5)
+            good |= {name} if not wrong else set()
+            gpl |= {name} if any(map(exports.get, wanted)) else set()
+    return good
 
 
 # --------------------------------------------------------------------------------- run
@@ -148,15 +192,17 @@ def debian_kernels(checks, machine, packages, headers, forms):
     return ran
 
 
-def own_kernel(checks, machine, forms):
-    workspace = Workspace(source.choose()).prepare()
+def own_kernel(checks, machine, workspace, forms):
     kernel = Kernel(workspace, "sample")
     kernel.build()
     folder = sources(forms, BUILD / "forms/run-series")
+    cli.stage("convert", "gup.cocci")
+    every = forms + convert(checks, forms, folder)
+    parsed(checks, folder)
     log = folder / "make.log"
     if kernel.make(log, f"M={folder}", "modules"):
         kernel.explain(log)
-    return run(checks, machine, f"{workspace.source.version} with the series", kernel.image, forms, folder)
+    return run(checks, machine, f"{workspace.source.version} with the series", kernel.image, every, folder)
 
 
 # ------------------------------------------------------------------------------ layers
@@ -182,8 +228,9 @@ def table(forms, headers, compiled, ran, gpl):
              "package below, all warnings errors, with no symbol that the kernel does not export: *c/n* are the packages on",
              "which it compiles. *runs*: it was loaded, and found its pages, VMAs and references right, in Debian's cloud",
              "kernel of that release, or in 7.3 with the series. *GPL*: it needs a symbol that is for modules under the GPL",
-             "alone, in at least one of them.", "",
-             "| form | call | " + " | ".join(releases) + " | series | |", "| --- | --- |" + " --- |" * (len(releases) + 2)]
+             "alone, in at least one of them. *gup.cocci*: what it makes of the form was loaded into 7.3, too; *by hand*:",
+             "it has no successor for it.", "",
+             "| form | call | " + " | ".join(releases) + " | series | gup.cocci | |", "| --- | --- |" + " --- |" * (len(releases) + 3)]
     for form in forms:
         cells = []
         for release in releases:
@@ -191,12 +238,15 @@ def table(forms, headers, compiled, ran, gpl):
             good = sum(form.name in compiled[one.name, one.arch] for one in of)
             runs = ", runs" if any(form.name in ran.get(one.name, ()) for one in of) else ""
             cells.append(f"{good}/{len(of)}{runs}")
-        cells += ["runs" if form.name in ran["series"] else "", "GPL" if form.name in gpl else ""]
+        cells += ["runs" if form.name in ran["series"] else "", "by hand" if "hand" in form.how else
+                  "runs" if f"c_{form.name}" in ran["series"] else "fails", "GPL" if form.name in gpl else ""]
         lines.append(f"| {form.name} | `{form.call.replace('|', chr(92) + '|')}` | {' | '.join(cells)} |")
-    lines += ["", "| package | version | get_user_pages() |", "| --- | --- | --- |"]
+    lines += ["", "The driver of samples/gup_legacy, of 2012 by its calls, was compiled on each of them, too.", "",
+              "| package | version | get_user_pages() | sample |", "| --- | --- | --- | --- |"]
     for one in headers:
         declared = re.search(r"^long get_user_pages\((.*?)\);", (one.common / "include/linux/mm.h").read_text(), re.M | re.S)
-        lines.append(f"| {one.name} ({one.arch}) | {one.version} | {declared[1].count(',') + 1} arguments |")
+        sample = "compiles" if "sample" in compiled[one.name, one.arch] else "fails"
+        lines.append(f"| {one.name} ({one.arch}) | {one.version} | {declared[1].count(',') + 1} arguments | {sample} |")
     return "\n".join(lines) + "\n"
 
 
@@ -209,17 +259,22 @@ def main(options):
     headers = [one for one in packages.headers() if not options.release or one.release in options.release]
     if not headers:
         raise cli.usage("no headers package of this release")
+    workspace = Workspace(source.choose()).prepare()
     folder, compiled, gpl = sources(forms, BUILD / "forms/src"), {}, set()
+    (folder / "linux").mkdir()
+    shutil.copy(PORTING / "gup_legacy.h", folder / "linux")
+    shutil.copy(workspace.tree / SAMPLE, folder / "sample.c")
+    names = [*(form.name for form in forms), "sample"]
     for one in headers:
         cli.stage("compile", f"{one.name} {one.version}, {one.arch}")
         for name, arch in ((one.name, one.arch), (one.needs[0], "amd64")):
             packages.unpack(name, arch)
-        compiled[one.name, one.arch] = compile_all(checks, one, forms, folder, gpl)
+        compiled[one.name, one.arch] = compile_all(checks, one, folder, names, gpl)
         layers(checks, one)
     machine = guest.probe(X86)
     machine.cpu = ""  # QEMU's own choice, on which all of them come up
     ran = debian_kernels(checks, machine, packages, headers, forms)
-    ran["series"] = own_kernel(checks, machine, forms)
+    ran["series"] = own_kernel(checks, machine, workspace, forms)
     cli.stage_end()
     if options.write:
         cli.write(TABLE, table(forms, headers, compiled, ran, gpl))

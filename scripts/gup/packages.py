@@ -28,6 +28,7 @@ build:/usr/include/openssl/opensslv.h:libssl-dev
 boot:qemu-system-x86_64:qemu-system-x86
 initramfs:busybox:busybox-static
 forms:aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu
+forms:spatch:coccinelle
 selftests:/sbin/mkfs.ext4:e2fsprogs
 selftests:/usr/include/numa.h:libnuma-dev
 selftests:/usr/include/sys/capability.h:libcap-dev

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A layer whose macros stand for several arguments, or none, by version.
+ * Coccinelle does not parse that.
  */
 #include "gup_legacy.h"
 
