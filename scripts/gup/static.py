@@ -7,6 +7,7 @@
   readme     README.md's table of exit codes is that of cli.py
   python     every Python file compiles without a warning
   allowlist  entries of the splat checker carry a reason, and each denied kind a log
+  header     Documentation/porting/gup_legacy.h is what topic legacy adds to the kernel
   mutants    each test of the suites has a mutant that it kills, or a reason why it has none
 """
 
@@ -26,6 +27,7 @@ from gup.series import PATCHES, Series, Topics
 SECTIONS = ("fixes-count", "fixes-huge", "fixes", "um", "tests", "batch", "docs", "legacy")
 # What can be mailed at once, says Documentation/process/submitting-patches.rst.
 MOST = 15
+HEADER = "Documentation/porting/gup_legacy.h"
 NO_TAG = ("COPYING", "series")  # the licence itself; a file whose first line is fixed
 PRIVATE = re.compile(r"(?<![\w.$}/])/(home|root|tmp|work|Users|mnt|srv)/\w")
 MIRROR = re.compile(r"https?://[\w.-]*(deb|ubuntu|mirror|archive|registry|pypi|npmjs)\b", re.I)
@@ -145,6 +147,14 @@ def allowlist():
             yield f"splat.py: no scripts/tests/logs/{kind}*.log shows that it finds {kind}"
 
 
+def header():
+    added = [re.search(r"^\+\+\+ b/include/linux/gup_legacy\.h\n@@.*\n((?:\+.*\n)*)", text(name), re.M)
+             for name in files() if name.startswith("patches/legacy/")]
+    bodies = [re.sub(r"(?m)^\+", "", match[1]) for match in added if match]
+    if bodies != [text(HEADER)]:
+        yield f"{HEADER} is not what one patch of topic legacy adds"
+
+
 def mutants():
     """A test that nobody saw fail may be one that cannot."""
     tests = set()
@@ -165,4 +175,4 @@ def mutants():
         yield f"kunit/mutants/README: there is no test {test}"
 
 
-CHECKS = {f.__name__: f for f in (spdx, neutral, series, readme, python, allowlist, mutants)}
+CHECKS = {f.__name__: f for f in (spdx, neutral, series, readme, python, allowlist, header, mutants)}

@@ -19,6 +19,7 @@ One of these each time, in turn; ~/.cache/gup-series/turn has the last one:
   selftests  scripts/selftests: of the kernel's own tests those that are about GUP
   sample   scripts/boot --config sample: a driver against the manual page, and a
            program that uses it
+  forms    scripts/forms --release 5.10: each old form, on an old kernel and with the series
   kunit_um   kunit.py run --kunitconfig mm/tests, as its users run it, with one
              CPU and with two
   kunit_x86  the same for x86_64, with its own and with our guest
@@ -42,7 +43,7 @@ from gup.workspace import Workspace
 
 USAGE = "scripts/test [STEP]..."
 ALWAYS = ["static", "fetch", "harness", "um", "fixes", "boot", "kernel"]
-IN_TURN = ["bench", "each", "mutants", "fixes_x86", "selftests", "sample", "kunit_um", "kunit_x86"]
+IN_TURN = ["bench", "each", "mutants", "fixes_x86", "selftests", "sample", "forms", "kunit_um", "kunit_x86"]
 TURN = CACHE / "turn"  # which of IN_TURN was the last one
 SCRIPTS = ROOT / "scripts"
 LATEST = BUILD / "results/latest"
@@ -160,6 +161,9 @@ class Steps(Checks):
 
     def step_sample(self):
         self.add("the sample passes", wrong([SCRIPTS / "boot", "--config", "sample", "--suite", "gup_legacy"]))
+
+    def step_forms(self):
+        self.counted(SCRIPTS / "forms", "--release", "5.10")
 
     def step_kunit_um(self):
         self.kunit("um", lambda path: counts.um(1, path))
