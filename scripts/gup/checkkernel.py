@@ -228,9 +228,11 @@ class Check:
         found = [line for line in log.read_text(errors="replace").splitlines() if re.search("(error|warning):", line)]
         return found or [f"status {status}"] * bool(status)
 
-    def manual_page(self):
+    def manual_pages(self):
         need("manual")
-        self.checks.run("Documentation/get_user_pages.9 is current", lambda: manual.check(self.workspace.prepare()) or [])
+        cli.stage("manual", "Documentation/man9/")
+        self.workspace.prepare()
+        self.checks.run("Documentation/man9/ is current", lambda: list(manual.wrong(self.tree)))
 
 
 def compiled_on(architecture, name):
@@ -248,5 +250,5 @@ def check(checks, jobs):
     need("fetch", "build", "check")
     one = Check(checks, jobs)
     for step in (one.refresh, one.topics, one.takers, one.patches, one.maintainers, one.kernel_doc, one.compilers,
-                 one.object_code, one.configurations, one.manual_page):
+                 one.object_code, one.configurations, one.manual_pages):
         step()

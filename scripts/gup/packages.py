@@ -33,6 +33,8 @@ selftests:/usr/include/sys/capability.h:libcap-dev
 selftests:/usr/include/liburing.h:liburing-dev
 coverage:gcovr:gcovr
 manual:groff:groff-base
+manual:man:man-db
+manual:mandoc:mandoc
 plot:gnuplot:gnuplot-nox
 check:quilt:quilt
 check:sparse:sparse
