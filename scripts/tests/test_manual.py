@@ -4,6 +4,7 @@
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import types
@@ -13,7 +14,7 @@ from unittest import mock
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from sandbox import ROOT  # noqa: E402
 
-from gup import cli, manual  # noqa: E402
+from gup import checkkernel, cli, manual  # noqa: E402
 
 SOURCE = """\
 .\\" SPDX-License-Identifier: GPL-2.0
@@ -119,6 +120,36 @@ class Pages(unittest.TestCase):
                 self.wrong()
             self.assertEqual(caught.exception.kind, "check")
             self.assertIn("one.9", str(caught.exception))
+
+
+class Examples(unittest.TestCase):
+    """With a make that compiles what it is given."""
+
+    def examples(self, source):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            (folder / "src").mkdir()
+            (folder / "build").mkdir()
+            (folder / "src/one.c").write_text(source)
+
+            def make(log, *words):
+                objects = [word for word in words if word.endswith(".o")]
+                with open(log, "a" if objects else "w", encoding="utf-8") as file:
+                    return max([0, *(subprocess.run(["gcc", "-Wall", "-c", name.replace(".o", ".c")], check=False,
+                                                    cwd=folder / "build", stderr=file).returncode for name in objects)])
+
+            kernel = types.SimpleNamespace(out=folder, make=make)
+            with mock.patch.object(manual, "PAGES", folder):
+                return checkkernel.Check.examples(kernel, folder / "build")
+
+    def test_one_that_compiles(self):
+        self.assertEqual(self.examples(EXAMPLE), [])
+
+    def test_one_that_does_not(self):
+        self.assertIn("error: ", self.examples(EXAMPLE.replace(";", ""))[0])
+
+    def test_one_with_a_warning(self):
+        self.assertIn("warning: ", self.examples(EXAMPLE.replace("return -1", "int unused = 1"))[0])
 
 
 class Repository(unittest.TestCase):
