@@ -217,9 +217,46 @@ class Check:
         found = [line for line in log.read_text(errors="replace").splitlines() if re.search("(error|warning):", line)]
         return found or [f"status {status}"] * bool(status)
 
-    def manual_page(self):
+    def manual_pages(self):
         need("manual")
-        self.checks.run("Documentation/get_user_pages.9 is current", lambda: manual.check(self.workspace.prepare()) or [])
+        cli.stage("manual", "Documentation/man9/, and its examples with W=1")
+        self.workspace.prepare()
+        self.checks.run("Documentation/man9/ is current", lambda: list(manual.wrong(self.tree)))
+        self.checks.run("examples of Documentation/man9/", lambda: self.examples(self.kernel(), cli.scratch()))
+
+    @staticmethod
+    def examples(kernel, folder):
+        """As modules, by the kernel's own make. They have no prototypes, as they are shown."""
+        names = [path.stem for path in manual.PAGES.glob("src/*.c")]
+        for name in names:
+            shutil.copy(manual.PAGES / f"src/{name}.c", folder)
+        (folder / "Kbuild").write_text("ccflags-y := -Wno-missing-prototypes -Wno-missing-declarations\n" +
+                                       "".join(f"obj-m += {name}.o\n" for name in names))
+        log = kernel.out / "examples.log"
+        status = kernel.make(log, "prepare") or kernel.make(log, "W=1", f"M={folder}", *(f"{name}.o" for name in names))
+        found = [line for line in log.read_text(errors="replace").splitlines() if re.search("(error|warning):", line)]
+        return found or [f"status {status}, see {log}"] * bool(status)
+
+    def documents(self):
+        """With the kernel's own configuration of Sphinx, but for the extensions that the documents do
+        not use: they want the whole of Documentation/."""
+        need("sphinx")
+        names = [name for name in ("get_user_pages", "pin_user_pages")
+                 if (self.tree / f"Documentation/core-api/{name}.rst").is_file()]
+        cli.stage("sphinx", f"{' and '.join(names)}.rst")
+        folder = cli.scratch()
+        for name in names:
+            shutil.copy(self.tree / f"Documentation/core-api/{name}.rst", folder)
+        (folder / "index.rst").write_text("Documents\n=========\n\n.. toctree::\n\n   " + "\n   ".join(names) + "\n")
+        self.checks.add("sphinx-build without a warning", wrong(
+            ["/usr/bin/sphinx-build", "-q", "-W", "--keep-going", "-b", "text", "-c", str(self.tree / "Documentation"),
+             "-D", "extensions=kerneldoc,automarkup", "-D", f"kerneldoc_srctree={self.tree}", str(folder),
+             str(folder / "out")], env=dict(os.environ, srctree=str(self.tree), PYTHONDONTWRITEBYTECODE="1")))
+        exported = set(re.findall(r"^EXPORT_SYMBOL\w*\((\w+)\);", (self.tree / "mm/gup.c").read_text(), re.M))
+        shown = "".join(path.read_text() for path in folder.glob("out/*.txt"))
+        self.checks.add("get_user_pages.rst shows all functions", [
+            f"{name}() has no kernel-doc there" for name in sorted(exported)
+            if not re.search(rf"^\w.* \*?{name}\(", shown, re.M)])
 
 
 def compiled_on(architecture, name):
@@ -237,5 +274,5 @@ def check(checks, jobs):
     need("fetch", "build", "check")
     one = Check(checks, jobs)
     for step in (one.refresh, one.topics, one.takers, one.patches, one.maintainers, one.kernel_doc, one.compilers,
-                 one.configurations, one.manual_page):
+                 one.configurations, one.manual_pages, one.documents):
         step()

@@ -35,6 +35,9 @@ selftests:/usr/include/sys/capability.h:libcap-dev
 selftests:/usr/include/liburing.h:liburing-dev
 coverage:gcovr:gcovr
 manual:groff:groff-base
+manual:man:man-db
+manual:mandoc:mandoc
+sphinx:/usr/bin/sphinx-build:python3-sphinx
 plot:gnuplot:gnuplot-nox
 check:quilt:quilt
 check:sparse:sparse
