@@ -28,7 +28,7 @@ ln -sfn "$$" "$results/latest"
 """
 # Of step fetch nothing is shown if it works.
 ALWAYS = ["check --static", "boot --arch um", "check --fixes --arch um", "boot", "check --kernel"]
-IN_TURN = ["bench", "each", "mutants", "fixes_x86", "selftests", "sample", "kunit_um", "kunit_x86"]
+IN_TURN = ["bench", "each", "mutants", "fixes_x86", "selftests", "sample", "forms", "kunit_um", "kunit_x86"]
 
 
 class Turn(SandboxTest):
@@ -36,7 +36,7 @@ class Turn(SandboxTest):
 
     def prepare(self):
         scripts = self.repo / "scripts"
-        programs(scripts, {name: FAKE_VERB for name in ("bench", "check", "contract", "mutants", "tree")})
+        programs(scripts, {name: FAKE_VERB for name in ("bench", "check", "contract", "forms", "mutants", "tree")})
         programs(scripts, {"boot": FAKE_BOOT})
         write_files(scripts, {"tests/run.py": "print('1 passed, 0 failed')\n"})
 
@@ -70,7 +70,7 @@ class Turn(SandboxTest):
         self.assertIn("bench this time, bench next time", result.output)
 
     def test_a_new_machine_begins_with_what_the_series_decides(self):
-        begins = {"bench": "bench", "mutants": "mutants --keep-going --part auto/45"}
+        begins = {"bench": "bench", "forms": "forms --release 5.10", "mutants": "mutants --keep-going --part auto/45"}
         for number in range(1000):
             series = f"# BASE v7.3\n# {number}\n"
             step = IN_TURN[int(hashlib.sha256(series.encode()).hexdigest()[:6], 16) % len(IN_TURN)]
