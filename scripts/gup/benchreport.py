@@ -88,8 +88,7 @@ SHOWN = ("driver4", "write")
 def conclude(results, said, passed, more):
     """Write result.json."""
     (results / "result.json").write_text(json.dumps({
-        **more, "totals": {"passed": passed, "failed": len(said), "skipped": 0},
-    }, indent=1) + "\n")
+        **more, "totals": {"passed": passed, "failed": len(said), "skipped": 0}}, indent=1) + "\n")
     cli.indented([f"FAILED: {line}" for line in said])
     print(f"{passed} passed, {len(said)} failed", flush=True)
 

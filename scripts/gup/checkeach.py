@@ -9,19 +9,16 @@ costs its own prefixes only: those before it are the same as ever.
 import json
 import pathlib
 import re
-import time
 from typing import NamedTuple
 
-from gup import arch, cli, guest, initramfs, ktap, lacks, limits, results, series, source, splat, suites, verdict
+from gup import arch, cli, guest, ktap, lacks, results, series, source, splat, suites, verdict
 from gup.cli import CACHE, ROOT, note
-from gup.kernel import Kernel, digest
+from gup.kernel import Kernel, digest, remove_unused
 from gup.packages import need
 from gup.workspace import Workspace
 
 VERIFIED = CACHE / "verified"
 REFUSE = "a verdict is to be that of the series"
-CODE = [pathlib.Path(module.__file__) for module in
-        (guest, initramfs, ktap, lacks, limits, results, splat, suites, verdict)]
 
 
 def globs_of(selection, git, commit):
@@ -60,8 +57,8 @@ class Verified:
         self.checks = checks
         self.workspace = Workspace(source.choose(), prefix=True).prepare(refuse_local=REFUSE)
         kernel = Kernel(self.workspace, "reference", architecture)
-        self.fixed = digest(*kernel.parts(), *CODE, pathlib.Path(__file__), ROOT / "kunit/um-lacks",
-                            kernel.boot_arguments(), guest.emulator_version(architecture))
+        self.fixed = digest(*results.decides(kernel, ktap, lacks, results, splat, suites, verdict), pathlib.Path(__file__),
+                            ROOT / "kunit/um-lacks")
 
     def check(self, name, selection, decides, run):
         """decides(commit) is what decides beside the tree of what is selected; run(that) returns (lines
@@ -97,12 +94,9 @@ def each(checks, chosen, architecture, jobs):
         if selection.topics and architecture is arch.UM:
             # Without topic um the tests of the others find what it mends.
             selection = series.Selection(topics=("um", *selection.topics))
-        verified.check(name, selection,
-                       lambda commit, selection=selection: globs_of(selection, workspace.git, commit),
+        verified.check(name, selection, lambda commit, selection=selection: globs_of(selection, workspace.git, commit),
                        lambda globs, selection=selection: one(workspace, selection, architecture, globs, jobs))
-    for old in VERIFIED.glob("*"):  # of old series
-        if time.time() - old.stat().st_mtime > 60 * 86400:
-            old.unlink()
+    remove_unused(VERIFIED)  # of old series
 
 
 # -------------------------------------------------------------------------------- fixes
@@ -140,7 +134,7 @@ def left_out(workspace, selection, architecture, fix, jobs):
         run = json.loads((folder / "result.json").read_text())
         failures = [f"{suite}.{name}" for suite, counts in run["suites"].items() for name in counts["failures"]]
         # Of one in which the kernel died KUnit says no name.
-        console = (folder / "console.log").read_text(errors="replace")
+        console = cli.text_of(folder / "console.log")
         good = kind in ("splat", "boot") and f"# Subtest: {glob.split('.')[0]}" in console if fix.dies else (
             kind == "test" and failures and all(name.startswith(glob) for name in failures))
         if not good:

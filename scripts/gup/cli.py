@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import fcntl
 import importlib
+import json
 import os
 import pathlib
 import re
@@ -60,6 +61,13 @@ class End(Exception):
     def __init__(self, kind, summary):
         super().__init__(summary)
         self.kind, self.summary = kind, summary
+
+
+def passed(kind, summary):
+    """The summary, or what ends a verb that has not passed."""
+    if kind != "pass":
+        raise End(kind, summary)
+    return summary
 
 
 # ------------------------------------------------------------------ messages and stages
@@ -127,20 +135,16 @@ class Help(argparse.RawDescriptionHelpFormatter):
         super().add_usage(usage, actions, groups, "Usage: ")
 
 
-class Once(argparse.Action):
-    """An option that may not be repeated."""
+class Given(argparse.Action):
+    """An option, which may be repeated if its default is a list."""
 
     def __call__(self, parser, namespace, values, option_string=None):
-        if self.dest in parser.given:
+        if isinstance(self.default, list):
+            values = [*getattr(namespace, self.dest), values]
+        elif self.dest in parser.given:
             raise usage(f"{option_string} is given twice")
         parser.given.add(self.dest)
         setattr(namespace, self.dest, True if self.nargs == 0 else values)
-
-
-class Many(argparse.Action):
-    def __call__(self, parser, namespace, values, option_string=None):
-        parser.given.add(self.dest)
-        setattr(namespace, self.dest, [*getattr(namespace, self.dest), values])
 
 
 def usage(what, step=None):
@@ -151,9 +155,9 @@ def option(parser, spec, text, kind=None, many=False, default=None):
     """Add "--name" or "--name VALUE"; kind looks at the value."""
     name, _, metavar = spec.partition(" ")
     if not metavar:
-        parser.add_argument(name, action=Once, nargs=0, default=False, help=text)
+        parser.add_argument(name, action=Given, nargs=0, default=False, help=text)
     else:
-        parser.add_argument(name, metavar=metavar, help=text, type=kind or word, action=Many if many else Once,
+        parser.add_argument(name, action=Given, metavar=metavar, help=text, type=kind or word,
                             default=[] if many else default)
 
 
@@ -178,8 +182,7 @@ seconds, jobs = number(1), number(1, 4096)
 def glob(text):
     """What kunit.filter_glob= takes, and a kernel's command line cannot mistake for more."""
     if not re.fullmatch(r"[A-Za-z0-9_.*?-]+", text):
-        raise argparse.ArgumentTypeError(
-            f"wants a suite, or suite.test, of letters, digits, _ - * and ?, not '{text}'")
+        raise argparse.ArgumentTypeError(f"wants a suite, or suite.test, of letters, digits, _ - * and ?, not '{text}'")
     return text
 
 
@@ -265,10 +268,19 @@ def write(path, content):
     return True
 
 
+def save(path, content):
+    """As JSON."""
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def text_of(path):
+    """Nothing of no file. What a guest or a program has printed need not be text."""
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
 def lines_of(path):
     """Without comments and blank ends; none of no file."""
-    text = path.read_text() if path.is_file() else ""
-    return [line for line in (line.split("#")[0].rstrip() for line in text.splitlines()) if line]
+    return [line for line in (line.split("#")[0].rstrip() for line in text_of(path).splitlines()) if line]
 
 
 # ------------------------------------------------------------------------- processes
@@ -276,7 +288,7 @@ def lines_of(path):
 @contextlib.contextmanager
 def started(command, **keywords):
     """A process. What ends us ends it too, and is waited for: make and our own verbs hand it on. It
-    keeps our locks if we are killed."""
+    keeps our locks if we are killed. One of ours that was interrupted interrupts us."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False, **keywords)
     try:
         yield process
@@ -284,6 +296,8 @@ def started(command, **keywords):
         process.terminate()
         process.wait()
         raise
+    if process.returncode == CODES["interrupted"]:
+        raise KeyboardInterrupt
 
 
 def call(command, **keywords):
@@ -297,8 +311,6 @@ def said(command, **keywords):
     with started(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                  **keywords) as process:
         output, _ = process.communicate()
-    if process.returncode == CODES["interrupted"]:
-        raise KeyboardInterrupt
     return process.returncode, output.splitlines()
 
 

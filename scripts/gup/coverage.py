@@ -24,7 +24,7 @@ import subprocess
 from collections import Counter
 
 from gup import arch, boot, cli, guest, results, source
-from gup.cli import ROOT, End, Failure
+from gup.cli import ROOT, Failure
 from gup.kernel import Kernel
 from gup.packages import need
 from gup.verdict import FUNCTION
@@ -100,12 +100,10 @@ def judge(data, source, listing, folder, least=(MIN_LINES, MIN_BRANCHES), partia
                f"{percent(taken, len(branches)):.1f} % of {len(branches)} branches")
     report = [f"{source.name}: {summary}", "", "Lines that were not executed:"]
     report += [f"  {number:5d} {where[number]}(): {text[number - 1].strip()}\n"
-               f"        {reason_of.get(number, 'no reason given')}"
-               for number in missed]
+               f"        {reason_of.get(number, 'no reason given')}" for number in missed]
     report += ["", "Branches that were not taken, by line:"]
     report += [f"  {number:5d} {sum(1 for b in line['branches'] if not b['count'])} of "
-               f"{len(line['branches'])}  {text[number - 1].strip()}"
-               for number, line in lines.items()
+               f"{len(line['branches'])}  {text[number - 1].strip()}" for number, line in lines.items()
                if line["count"] and any(not b["count"] for b in line["branches"])]
     (folder / "coverage.txt").write_text("\n".join(report) + "\n")
     if partial:
@@ -124,7 +122,7 @@ def judge(data, source, listing, folder, least=(MIN_LINES, MIN_BRANCHES), partia
 
 def save_counters(kernel, folder):
     """The counters as the guest printed them, next to the notes that gcc wrote."""
-    console = (folder / "console.log").read_text(errors="replace").replace("\r", "")
+    console = cli.text_of(folder / "console.log").replace("\r", "")
     printed = re.search(r"COVERAGE BEGIN(.*?)COVERAGE END", console, re.S)
     text = "".join(re.findall(r"^[A-Za-z0-9+/]+=*$", printed[1], re.M)) if printed else ""
     try:
@@ -168,8 +166,7 @@ def main(options):
     folder = results.new()
     # The verdict on the tests comes first: counters of a failed run say nothing.
     kind, summary = results.boot(kernel, guest.probe(kernel.arch), folder, suites, options.suite, silent=options.timeout)
-    if kind != "pass":
-        raise End(kind, summary)
+    cli.passed(kind, summary)
     cli.stage("report", f"gcovr on {FILE}")
     save_counters(kernel, folder)
     run_gcovr(kernel, folder)

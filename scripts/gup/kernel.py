@@ -21,15 +21,16 @@ import pathlib
 import re
 import shutil
 import subprocess
+import time
+import types
 
 from gup import cli, kconfig, suites
 from gup.arch import X86
-from gup.cli import CACHE, ROOT, Failure, lines_of, note
+from gup.cli import CACHE, ROOT, Failure, lines_of, note, text_of
 from gup.packages import need
 
 CONFIGS = ROOT / "configs"
 FRAGMENTS = CONFIGS / "fragments"
-CODE = [pathlib.Path(__file__), pathlib.Path(kconfig.__file__)]
 
 
 def names():
@@ -60,9 +61,10 @@ def compiler_version(compiler):
 
 
 def digest(*parts):
-    """Of texts, and of files by what they hold."""
+    """Of texts, and of files and modules by what they hold."""
     found = hashlib.sha256()
     for part in parts:
+        part = pathlib.Path(part.__file__) if isinstance(part, types.ModuleType) else part
         data = part.read_bytes() if hasattr(part, "read_bytes") else str(part).encode()
         found.update(b"%d " % len(data) + data)
     return found.hexdigest()
@@ -71,8 +73,7 @@ def digest(*parts):
 class Kernel:
     """One, in the folder "out" of the workspace."""
 
-    def __init__(self, workspace, config="reference", arch=X86, jobs=cli.CPUS, out=None, fragments=None,
-                 leave_out=()):
+    def __init__(self, workspace, config="reference", arch=X86, jobs=cli.CPUS, out=None, fragments=None, leave_out=()):
         self.workspace, self.config, self.arch, self.jobs = workspace, named(config), arch, jobs
         self.tree, self.folder = workspace.tree, CONFIGS / config
         self.out = workspace.folder / "o" / (out or arch.suffix(config))
@@ -128,8 +129,8 @@ class Kernel:
 
     def parts(self):
         """What decides what a clean tree builds to, but for the tree."""
-        return [*self.fragments, *self.headers, *sorted(self.folder.iterdir()), self.arch, *CODE,
-                compiler_version(self.arch.compiler)]
+        return [*self.fragments, *self.headers, *sorted(self.folder.iterdir()), self.arch, pathlib.Path(__file__),
+                kconfig, compiler_version(self.arch.compiler)]
 
     def tree_parts(self):
         """The tree, but for the kernel's own documentation."""
@@ -164,7 +165,7 @@ class Kernel:
         """Merge the fragments and see that each option survived. A .config that comes out the
         same keeps its time, so that make does not look at it again."""
         stamp, config, done = self.config_stamp(), self.out / ".config", self.out / "configured"
-        if config.exists() and done.exists() and done.read_text() == digest(stamp, config):
+        if config.exists() and text_of(done) == digest(stamp, config):
             return
         cli.stage("config", f"{self.config}: {len(self.fragments)} fragments over {self.over}")
         before = (config.read_bytes(), config.stat()) if config.exists() else None
@@ -175,7 +176,7 @@ class Kernel:
                  *map(str, self.fragments)], cwd=self.tree, stdout=file, stderr=subprocess.STDOUT, check=False,
                 env=dict(os.environ, ARCH=self.arch.make, LOCALVERSION=""))
         if merged.returncode:
-            cli.complain("\n".join(log.read_text(errors="replace").splitlines()[-10:]))
+            cli.complain("\n".join(text_of(log).splitlines()[-10:]))
             raise Failure("config", f"merge_config.sh failed, see {log}", "look at the fragments in configs/")
         lost = kconfig.lost(config, self.fragments)
         if lost:
@@ -192,7 +193,7 @@ class Kernel:
     def build(self):
         """Configure and make, or nothing where the same was built."""
         stamp, built, clean = self.stamp(), self.out / "built", not self.workspace.local
-        if clean and self.image.exists() and built.exists() and built.read_text() == stamp:
+        if clean and self.image.exists() and text_of(built) == stamp:
             cli.stage("build", f"unchanged: {self.image}")
             return
         built.unlink(missing_ok=True)
@@ -215,7 +216,7 @@ class Kernel:
         self.keep_warnings()
         if status:
             self.explain(log)
-        text = log.read_text(errors="replace")
+        text = text_of(log)
         warnings = self.known_warnings() if clean else [line for line in text.splitlines() if "warning:" in line]
         note(f"{len(re.findall(r'^ +(?:CC|AS) ', text, re.M))} objects compiled, {len(warnings)} warnings")
 
@@ -226,20 +227,17 @@ class Kernel:
         if not building.exists():
             return
         kept = self.out / f"warnings.{building.read_text()}"
-        old = kept.read_text().splitlines() if kept.exists() else []
-        new = log.read_text(errors="replace").splitlines() if log.exists() else []
-        found = sorted({*old, *(line for line in new if "warning:" in line)})
-        kept.write_text("".join(line + "\n" for line in found))
+        lines = text_of(kept).splitlines() + text_of(log).splitlines()
+        kept.write_text("".join(f"{line}\n" for line in sorted({line for line in lines if "warning:" in line})))
         building.unlink()
 
     def known_warnings(self):
         """Of all makes of what is checked out."""
-        kept = self.out / f"warnings.{self.workspace.head}"
-        return kept.read_text().splitlines() if kept.exists() else []
+        return text_of(self.out / f"warnings.{self.workspace.head}").splitlines()
 
     def explain(self, log):
         """Why make failed."""
-        lines = log.read_text(errors="replace").splitlines()
+        lines = text_of(log).splitlines()
         if any("No space left on device" in line for line in lines):
             raise Failure("environment", f"the disk is full: {self.out}", "free some space and run the same command again")
 
@@ -260,6 +258,13 @@ class Kernel:
         if self.make(self.out / log, name):
             self.explain(self.out / log)
         return self.out / name
+
+
+def remove_unused(folder, days=60):
+    """The files of a folder of the cache that nobody has used for so long."""
+    for path in folder.glob("*"):
+        if time.time() - path.stat().st_mtime > days * 86400:
+            path.unlink(missing_ok=True)
 
 
 def remove_old(folder, keep):

@@ -26,7 +26,7 @@ import time
 
 from gup import arch, boot, cli, guest, initramfs, kernel, killed, ktap, limits, mutantfile, results, series, source
 from gup import splat, verdict
-from gup.cli import CACHE, End, Failure, note
+from gup.cli import CACHE, Failure, note, text_of
 from gup.killed import judge, kernel_glob, worst
 from gup.mutantfile import load
 from gup.packages import need
@@ -36,7 +36,6 @@ USAGE = "scripts/mutants [OPTION]..."
 EXCLUDE = ("--refresh --list --only --part --config --arch --changed --again --keep-going --timeout --jobs",
            "--list --arch --changed --again --keep-going --timeout --jobs", "--changed --again")
 KEPT = CACHE / "mutants"
-KEEP_DAYS = 60
 
 # Each verdict but "killed", and the class of the exit-code table that it means.
 BAD = {"does not apply": "apply", "did not build": "build", "no such test": "test",
@@ -69,8 +68,7 @@ def selected(options):
         if not any(fnmatch.fnmatchcase(mutant.name, glob) for mutant in mutants):
             raise Failure("usage", f"no mutant matches '{glob}'", "scripts/mutants --list shows them")
     if options.only:
-        mutants = [mutant for mutant in mutants
-                   if any(fnmatch.fnmatchcase(mutant.name, glob) for glob in options.only)]
+        mutants = [mutant for mutant in mutants if any(fnmatch.fnmatchcase(mutant.name, glob) for glob in options.only)]
     if options.part:
         mutants = series.part(mutants, options.part)
     others = [mutant for mutant in mutants if mutant.config != options.config]
@@ -92,9 +90,7 @@ def kept(key):
 
 def keep(key, outcome):
     KEPT.mkdir(parents=True, exist_ok=True)
-    for path in KEPT.glob("*.json"):
-        if time.time() - path.stat().st_mtime > KEEP_DAYS * 86400:
-            path.unlink(missing_ok=True)
+    kernel.remove_unused(KEPT)
     cli.write(KEPT / f"{key}.json", json.dumps(outcome, indent=1) + "\n")
 
 
@@ -113,7 +109,7 @@ def booter(the_kernel, silent):
         command = machine.command(the_kernel.image, named, initrd)
         ended = guest.run(command, folder, silent * the_kernel.arch.slow)
         results.kunit_parse(the_kernel.tree, folder)
-        lines = (folder / "console.log").read_text(encoding="utf-8", errors="replace").splitlines(True)
+        lines = text_of(folder / "console.log").splitlines(True)
         if not any(line.strip() for line in lines):
             raise Failure("boot", f"the guest printed nothing, see {folder}/qemu.err")
         found = folder / "kunit.json"
@@ -229,7 +225,7 @@ class Run:
         (the_kernel.out / "built").unlink(missing_ok=True)
         if the_kernel.make(log, the_kernel.image.name):
             cli.need_space(the_kernel.out, 100)  # the likely reason
-            lines = log.read_text(errors="replace").splitlines()
+            lines = text_of(log).splitlines()
             errors = [line for line in lines if re.search(r"error:|undefined reference|\*\*\*", line)]
             self.record(mutant, "did not build", (errors or lines[-1:])[:3])
         elif self.unmutated == kernel.digest(the_kernel.image):
@@ -278,9 +274,9 @@ class Run:
         outcomes = [self.outcomes[mutant.name] for mutant in self.mutants if mutant.name in self.outcomes]
         missing = [mutant.name for mutant in self.mutants if mutant.name not in self.outcomes]
         counts = {what: sum(o["verdict"] == what for o in outcomes) for what in ("killed", *BAD, self.not_here)}
-        (self.folder / "result.json").write_text(json.dumps({
+        cli.save(self.folder / "result.json", {
             "key": self.key, "config": self.config, "arch": self.arch.name, "base": self.base, "counts": counts,
-            "not_run": missing, "mutants": outcomes}, indent=1) + "\n")
+            "not_run": missing, "mutants": outcomes})
         (self.folder / "table").write_text("".join(row(o) + "\n" for o in outcomes))
         bad = [o for o in outcomes if o["verdict"] in BAD]
         if bad:
@@ -325,10 +321,8 @@ def prepared_tree():
 
 
 def verdict_key(the_kernel):
-    code = [pathlib.Path(module.__file__) for module in
-            (mutantfile, killed, guest, limits, initramfs, splat, verdict, ktap)]
-    return kernel.digest(the_kernel.tree_parts(), *the_kernel.parts(), the_kernel.boot_arguments(), *code,
-                         pathlib.Path(__file__), guest.emulator_version(the_kernel.arch))
+    return kernel.digest(the_kernel.tree_parts(), *results.decides(the_kernel, mutantfile, killed, splat, verdict, ktap),
+                         pathlib.Path(__file__))
 
 
 def run_all(run, the_kernel, options):
@@ -373,7 +367,4 @@ def main(options):
         run.mutants = run.missing
     if run.missing:
         run_all(run, the_kernel, options)
-    kind, summary = run.conclude()
-    if kind != "pass":
-        raise End(kind, summary)
-    return summary
+    return cli.passed(*run.conclude())

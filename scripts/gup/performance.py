@@ -54,8 +54,7 @@ BREATHE_PAGES = 32	# GUP_BREATHE of mm/gup.c
 def stretches(rows):
     """Lines about how long interrupts are off, and a lock is held: bounds, made of the
     figures of calls for 4096 pages. A figure has what is around the walk in it as well."""
-    by_key = {(row["layout"], row["row"]): row for row in rows
-              if row["group"] == "layout" and row["access"] == "write"}
+    by_key = {(row["layout"], row["row"]): row for row in rows if row["group"] == "layout" and row["access"] == "write"}
     yield from ("", "## The longest stretches", "",
                 "Instructions, at most. GUP-fast has interrupts off during its walk, here for all 4096 pages. The slow",
                 f"path holds the lock of a page table for one page in base, and in series for up to {TABLE_PAGES}; but after",

@@ -4,7 +4,7 @@
 import pathlib
 import re
 
-from gup.cli import Failure
+from gup.cli import Failure, text_of
 from gup.git import Git
 from gup.series import PATCHES, Series
 
@@ -41,8 +41,7 @@ class Recorded:
     """patches/base: the blobs of the files that the series changes, and of which version."""
 
     def __init__(self):
-        lines = RECORD.read_text().splitlines() if RECORD.exists() else []
-        pairs = [line.split(None, 1) for line in lines if not line.startswith("#")]
+        pairs = [line.split(None, 1) for line in text_of(RECORD).splitlines() if not line.startswith("#")]
         self.blobs = {path: blob for blob, path in pairs if blob != "version"}
         self.version = dict(pairs).get("version", f"{Series().base}.x")
 
@@ -92,6 +91,6 @@ def check_base(repo, base):
             f"{', '.join(differ)}")
     # Written by fetch, which found no kernel with the recorded files.
     nearest = pathlib.Path(repo, "nearest")
-    if nearest.exists() and nearest.read_text().splitlines() == differ:
+    if text_of(nearest).splitlines() == differ:
         return version, f"{what}; it is the nearest that fetch found (to look again: rm -r {repo})"
     raise Failure("tree", what, "use a tree whose files match, or rebase the series and refresh it")

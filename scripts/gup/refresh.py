@@ -129,8 +129,7 @@ def verify(repo, base, exported):
         for commit, (name, content) in exported:
             again = applier.apply(name, content)
             for what, form in forms.items():
-                old, new = (applier.git.text("show", "-s", f"--format={form}", c)
-                            for c in (commit, again))
+                old, new = (applier.git.text("show", "-s", f"--format={form}", c) for c in (commit, again))
                 if old != new:
                     raise Failure("tree", f"the {what} of commit {commit[:12]} would not survive "
                                   f"as a mail ({name})", "look for lines of '---' or of a diff in "

@@ -2,7 +2,6 @@
 """One guest with the suites of a built kernel, from its start to its verdict, and the folder in
 build/results/ that holds all of it."""
 
-import json
 import os
 import shlex
 import shutil
@@ -52,6 +51,11 @@ def new():
     return folder
 
 
+def decides(kernel, *modules):
+    """For a key: all but the tree that decides what a guest does, and what these modules make of it."""
+    return [*kernel.parts(), kernel.boot_arguments(), guest.emulator_version(kernel.arch), guest, limits, initramfs, *modules]
+
+
 def describe(kernel, machine, suites, glob, keep_going):
     """run.json: what was asked for, for the verdict and for whoever reads it later."""
     workspace, source = kernel.workspace, kernel.workspace.source
@@ -79,7 +83,7 @@ tail -n +1 -s 0.1 -f --pid=$! "$HOME/console"
 
 def save(folder, run, command, kernel, initrd):
     """All that it takes to boot it again."""
-    (folder / "run.json").write_text(json.dumps(run, indent=1) + "\n")
+    cli.save(folder / "run.json", run)
     (folder / "qemu-cmd").write_text(shlex.join(command) + "\n")
     copies = {str(kernel.image): f"./{kernel.image.name}", str(initrd): "initramfs.gz",
               f"initrd={initrd}": "initrd=initramfs.gz"}
@@ -106,8 +110,7 @@ def kunit_parse(tree, folder):
                         str(folder / "console.log")], cwd=tree, stdout=text, stderr=text, check=False)
 
 
-def boot(kernel, machine, folder, suites, glob=None, *, keep_going=False, silent=None, arguments=(),
-         initrd=None):
+def boot(kernel, machine, folder, suites, glob=None, *, keep_going=False, silent=None, arguments=(), initrd=None):
     """(class, summary): one guest, in a folder that exists."""
     initrd = initrd or initramfs.make(kernel)
     words = [f"kunit.filter_glob={glob}"] if glob else []
@@ -122,5 +125,5 @@ def boot(kernel, machine, folder, suites, glob=None, *, keep_going=False, silent
     cli.stage_end()
     kind, summary = verdict.of(folder)
     if kind != "pass" and kernel.arch.emulator:
-        cli.indented((folder / "qemu.err").read_text(errors="replace").splitlines(), indent="    qemu: ")
+        cli.indented(cli.text_of(folder / "qemu.err").splitlines(), indent="    qemu: ")
     return kind, summary

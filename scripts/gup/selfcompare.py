@@ -111,15 +111,11 @@ class Guest:
         self.name = folder.name
         self.end = json.loads((folder / "guest.json").read_text())
         self.wanted = [line.split(None, 2)[2] for line in (folder / "plan").read_text().splitlines()]
-        self.console = self.text(folder / "console.log").splitlines()
-        runs, self.torn, self.pins, self.done = parse(self.text(folder / "tests.log"))
+        self.console = cli.text_of(folder / "console.log").splitlines()
+        runs, self.torn, self.pins, self.done = parse(cli.text_of(folder / "tests.log"))
         # A guest of the base may have run more than what is wanted this time.
         self.runs = {command: run for command, run in runs.items() if command in self.wanted}
         self.splats = splat.splats(self.console)
-
-    @staticmethod
-    def text(path):
-        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def ended(self):
         """(class, why) if it did not run to its end, or ("pass", "")."""
@@ -171,8 +167,7 @@ def compare(base, series, flaky=()):
             if reasons.get(name):
                 what += f" ({reasons[name]})"
             if now == "fail" and was == "fail":
-                same.append(f"{command}: {name}: fails on both" +
-                            (f" ({reasons[name]})" if reasons.get(name) else ""))
+                same.append(f"{command}: {name}: fails on both" + (f" ({reasons[name]})" if reasons.get(name) else ""))
             elif now == "fail" or (now is None and name != PROGRAM) or (was in GOOD and now not in GOOD):
                 (other if command in flaky else worse).append(what)
             elif was == "fail" or (was == "skip" and now in GOOD):
@@ -280,13 +275,11 @@ def conclude(folder, run, lines):
     cli.indented(details)
     totals = {guest.name: counts(guest.runs, guest.runs) for guest in (base, series)}
     (folder / "selftests.md").write_text(markdown(run, base, series, lines))
-    (folder / "result.json").write_text(json.dumps({
-        **run, "verdict": verdict, "why": why, "totals": totals,
-        "worse": compare(base.runs, series.runs, flaky)[0],
+    cli.save(folder / "result.json", {
+        **run, "verdict": verdict, "why": why, "totals": totals, "worse": compare(base.runs, series.runs, flaky)[0],
         "pins": {guest.name: guest.pins for guest in (base, series)},
         "cases": {guest.name: {command: {"status": r.status, **r.cases} for command, r in guest.runs.items()}
-                  for guest in (base, series)},
-    }, indent=1) + "\n")
+                  for guest in (base, series)}})
     said = "; ".join(f"{name}: " + ", ".join(f"{total[result]} {result}" for result in RESULTS)
                      for name, total in totals.items())
     return verdict, f"{why + '; ' if why else ''}{len(series.runs)} programs, {said}"

@@ -22,7 +22,7 @@ import subprocess
 import time
 
 from gup import boot, cli, guest, initramfs, kernel, limits, results, selfcompare, series, source
-from gup.cli import CACHE, End, Failure, note
+from gup.cli import CACHE, Failure, note
 from gup.kernel import CONFIGS, Kernel, digest
 from gup.packages import need
 from gup.workspace import Workspace
@@ -112,7 +112,7 @@ def build_tests(the_kernel):
         git.text("diff", the_kernel.workspace.head, "--", "tools", "include", "arch/x86/include", "mm/gup_test.h"),
         pathlib.Path(__file__), kernel.compiler_version(the_kernel.arch.compiler))
     built = tests / "built"
-    if not built.exists() or built.read_text() != stamp:
+    if cli.text_of(built) != stamp:
         cli.stage("tests", "tools/testing/selftests/mm, static")
         shutil.rmtree(tests, ignore_errors=True)
         tests.mkdir()
@@ -177,15 +177,13 @@ def run_guest(the_kernel, machine, folder, lines, silent):
     verdict, why = selfcompare.Guest(folder).ended()
     if why:
         note(why)
-    cli.indented((folder / "qemu.err").read_text(errors="replace").splitlines(), indent="    qemu: ")
+    cli.indented(cli.text_of(folder / "qemu.err").splitlines(), indent="    qemu: ")
     return verdict
 
 
 def base_key(the_kernel, machine):
     """What decides what a guest of the base does, but for the selection."""
-    code = [pathlib.Path(module.__file__) for module in (guest, limits, initramfs)]
-    return digest(the_kernel.tree_parts(), *the_kernel.parts(), the_kernel.boot_arguments(), str(machine), *code, pathlib.Path(__file__),
-                  guest.emulator_version(the_kernel.arch))
+    return digest(the_kernel.tree_parts(), *results.decides(the_kernel), str(machine), pathlib.Path(__file__))
 
 
 def guest_of_base(the_kernel, machine, folder, lines, options, said):
@@ -245,7 +243,4 @@ def main(options):
         "config": "selftests"}, lines)
     if options.markdown:
         shutil.copy(folder / "selftests.md", options.markdown)
-    summary += f", {machine.accel}"
-    if kind != "pass":
-        raise End(kind, summary)
-    return summary
+    return cli.passed(kind, f"{summary}, {machine.accel}")

@@ -15,7 +15,7 @@ import re
 import tempfile
 from typing import NamedTuple, Optional
 
-from gup.cli import ROOT, Failure
+from gup.cli import ROOT, Failure, text_of
 from gup.git import Git
 
 SERIES = ROOT / "series"
@@ -39,8 +39,7 @@ ALL = Selection()
 
 def count():
     """How many patches there are, known before anything is read that could be wrong."""
-    text = SERIES.read_text() if SERIES.is_file() else ""
-    return len(re.findall(r"^[ \t]*[^#\s]", text, re.M))
+    return len(re.findall(r"^[ \t]*[^#\s]", text_of(SERIES), re.M))
 
 
 class Entry:
@@ -54,8 +53,7 @@ class Entry:
     def content(self):
         if not self.path.is_file():
             raise Failure(
-                "apply",
-                f"series line {self.line} names patches/{self.name}, which does not exist",
+                "apply", f"series line {self.line} names patches/{self.name}, which does not exist",
                 f"restore it (git checkout -- patches/{self.name}) or remove the line")
         content = self.path.read_bytes()
         # By its head: files that a patch changes may hold such lines.
@@ -91,8 +89,7 @@ class Series:
                 raise Failure("apply", f"series line {number}: '{text}' is not the name of a patch",
                               "write one file name per line, relative to patches/")
             if text in names:
-                raise Failure("apply", f"series line {number}: '{text}' is listed twice",
-                              "remove one of the two lines")
+                raise Failure("apply", f"series line {number}: '{text}' is listed twice", "remove one of the two lines")
             names.add(text)
             self.entries.append(Entry(text, section, len(self.blocks) - 1, number))
             after_entry = True
@@ -156,8 +153,7 @@ class Applied:
 
     def __init__(self, git, repo):
         self.path = pathlib.Path(repo, git.text("rev-parse", "--git-dir"), "gup-applied")
-        words = [line.split() for line in self.path.read_text().splitlines()] if self.path.exists() else []
-        pairs = [pair for pair in words if len(pair) == 2]
+        pairs = [pair for pair in map(str.split, text_of(self.path).splitlines()) if len(pair) == 2]
         # Nothing refers to them, so git may have thrown them away.
         there = git.run("cat-file", "--batch-check", data="".join(f"{commit}^{{tree}}\n" for _, commit in pairs).encode())
         self.commits = {key: commit for (key, commit), line in zip(pairs, there.stdout.decode().splitlines())
@@ -185,8 +181,7 @@ class Applier:
     def mail(self, content):
         """(author environment, message, diff file) of a mail-format patch."""
         message, diff = self.scratch / "message", self.scratch / "diff"
-        info = self.git.run("mailinfo", "--no-scissors", str(message), str(diff),
-                            data=content, check=False)
+        info = self.git.run("mailinfo", "--no-scissors", str(message), str(diff), data=content, check=False)
         fields = dict(re.findall(r"^(\w+): (.*)$", info.stdout.decode(), re.M))
         if info.returncode or not {"Author", "Email", "Date", "Subject"} <= fields.keys():
             return None
@@ -210,8 +205,7 @@ class Applier:
     def commit(self, name, content):
         mail = self.mail(content)
         if mail is None:
-            raise Failure("apply", f"patches/{name} is no mail-format patch",
-                          "write it with scripts/tree refresh")
+            raise Failure("apply", f"patches/{name} is no mail-format patch", "write it with scripts/tree refresh")
         who, message, diff = mail
         if self.indexed != self.head:
             self.git.run("read-tree", self.head)
@@ -222,8 +216,7 @@ class Applier:
                           "adapt the patch to the base, or use the base it was made for "
                           "(scripts/tree status names both)")
         tree = self.git.text("write-tree")
-        self.indexed = self.git.text("commit-tree", tree, "-p", self.head,
-                                     data=message.encode(), **who)
+        self.indexed = self.git.text("commit-tree", tree, "-p", self.head, data=message.encode(), **who)
         return self.indexed
 
     @staticmethod
@@ -264,8 +257,7 @@ class Topics:
     def __init__(self, series):
         self.needs = {}
         for name in dict.fromkeys(entry.folder for entry in series.entries if entry.folder):
-            cover = PATCHES / name / "cover"
-            found = re.search(r"^Stands-on: (.+)$", cover.read_text() if cover.is_file() else "", re.M)
+            found = re.search(r"^Stands-on: (.+)$", text_of(PATCHES / name / "cover"), re.M)
             if not found:
                 raise Failure("apply", f"patches/{name}/cover has no line 'Stands-on:'",
                               "write one, with the topics that must be applied before, or 'nothing'")

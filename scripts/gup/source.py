@@ -233,7 +233,7 @@ def from_files(store, folder):
         Git(new).run("update-ref", "refs/heads/base", base)
         (new / "state").write_text(state)
 
-    if not (store / "state").exists() or (store / "state").read_text() != state:
+    if cli.text_of(store / "state") != state:
         cli.stage("import", f"{folder} (not a git repository: importing a copy)")
         new_store(store, fill)
     return Git(store).text("rev-parse", "refs/heads/base"), f"{folder} (files)"

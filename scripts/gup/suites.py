@@ -54,8 +54,7 @@ def suites(tree):
 
 
 def has_test(suite, glob):
-    return suite.cases is None or any(fnmatch.fnmatchcase(name, glob)
-                                      for name, slow in suite.cases.items() if not slow)
+    return suite.cases is None or any(fnmatch.fnmatchcase(name, glob) for name, slow in suite.cases.items() if not slow)
 
 
 def select(found, glob):
@@ -66,8 +65,7 @@ def select(found, glob):
     suite_glob, dot, test_glob = glob.partition(".")  # at the first dot, as the kernel does
     named = [name for name in normal if fnmatch.fnmatchcase(name, suite_glob)]
     if not named:
-        raise Failure("usage", f"no suite matches '{glob}'",
-                      "there are: " + (", ".join(normal) or "none in this tree"))
+        raise Failure("usage", f"no suite matches '{glob}'", "there are: " + (", ".join(normal) or "none in this tree"))
     if not dot:
         return named
     chosen = [name for name in named if has_test(normal[name], test_glob)]

@@ -82,8 +82,6 @@ class Steps(Checks):
                 print(line, end="", flush=True)
                 last = re.fullmatch(r"(\d+) passed, (\d+) failed\n?", line) or last
             process.wait()
-        if process.returncode == cli.CODES["interrupted"]:
-            raise KeyboardInterrupt
         if not last:
             self.fail(f"{words} ended with status {process.returncode} and no counts")
             return
@@ -95,8 +93,6 @@ class Steps(Checks):
         """scripts/boot; where its results are, or None if it made none."""
         before = os.path.realpath(LATEST)
         status = cli.call([SCRIPTS / "boot", *words])
-        if status == cli.CODES["interrupted"]:
-            raise KeyboardInterrupt
         if os.path.realpath(LATEST) == before or not (LATEST / "result.json").exists():
             self.fail(f"scripts/boot {' '.join(words)} ended with status {status} before it had a result")
             return None
@@ -165,7 +161,7 @@ class Steps(Checks):
         self.kunit("um", lambda path: counts.um(1, path))
         log = self.kunit("um_smp", lambda path: counts.um(2, path), "--kconfig_add", "CONFIG_SMP=y",
                          "--kernel_args", "ncpus=2", "--kernel_args", "seccomp=on")
-        races = log.exists() and re.search(r"(?m)^( |\[.*\])* *ok \d+ gup_race_short$", log.read_text(errors="replace"))
+        races = re.search(r"(?m)^( |\[.*\])* *ok \d+ gup_race_short$", cli.text_of(log))
         self.add("two CPUs came up, and there were races", [] if races else ["none in test.log"])
 
     def step_kunit_x86(self):
@@ -206,7 +202,7 @@ class Steps(Checks):
                 skipped = 0  # kunit/um-lacks says why, and that is compared
             self.count(passed, failed if may_skip else failed + skipped, skipped if may_skip else 0)
         self.add(f"{self.name}: kunit.py run ended well", [f"status {status}, see {log}",
-                 *log.read_text(errors="replace").splitlines()[-15:]] if status else [])
+                 *cli.text_of(log).splitlines()[-15:]] if status else [])
         workspace.unlock()
         return folder / "test.log"
 
@@ -214,7 +210,7 @@ class Steps(Checks):
 def next_turn():
     """The step after the one in TURN; on a new machine the series decides, so that not all of them
     begin with the same."""
-    last = TURN.read_text().strip() if TURN.exists() else ""
+    last = cli.text_of(TURN).strip()
     if last in IN_TURN:
         return IN_TURN[(IN_TURN.index(last) + 1) % len(IN_TURN)]
     return IN_TURN[int(hashlib.sha256((ROOT / "series").read_bytes()).hexdigest()[:6], 16) % len(IN_TURN)]
@@ -255,7 +251,7 @@ def main(options):
         print(f"FAILED: {failure}")
     if steps.skipped:
         print("Skipped, because the guest that kunit.py starts by default lacks it:")
-        logs = "".join(path.read_text(errors="replace") for path in BUILD.glob("prefix/o/kunit-*/run.log"))
+        logs = "".join(cli.text_of(path) for path in BUILD.glob("prefix/o/kunit-*/run.log"))
         cli.indented(sorted(set(re.findall(r"\[SKIPPED\].*", logs))), indent="  ")
     if turn:
         if rows[-1][1]:  # one that failed is not done

@@ -11,7 +11,7 @@ import pathlib
 import re
 import subprocess
 
-from gup import ktap, splat
+from gup import cli, ktap, splat
 from gup.arch import ARCHES
 from gup.cli import ROOT, indented, note, now
 from gup.lacks import um_lacks
@@ -45,8 +45,7 @@ def suites_of(kunit):
     suites = {group["name"]: count(group) for group in kunit.get("sub_groups", [])}
     for case in kunit.get("test_cases", []):
         # A suite that crashed before its first test has no group of its own.
-        suites[case["name"]] = {"passed": 0, "failed": 1, "skipped": 0,
-                                "failures": [case["status"]], "skips": []}
+        suites[case["name"]] = {"passed": 0, "failed": 1, "skipped": 0, "failures": [case["status"]], "skips": []}
     return suites
 
 
@@ -174,17 +173,12 @@ CHECKS = [
      and f"{r.arch.machine} ended with status {r.guest['status']} and no output"),
     ("boot", lambda r: r.complaint(before_the_tests=True)),
     ("splat", lambda r: r.complaint(before_the_tests=False)),
-    ("timeout", lambda r: r.guest["end"] == "silent"
-     and f"nothing new for {r.guest['silence_allowed']:g} s; {r.last}"),
-    ("timeout", lambda r: r.guest["end"] == "flood"
-     and f"the guest prints without an end; {r.last}"),
-    ("boot", lambda r: r.guest["status"] != 0
-     and f"{r.arch.machine} ended with status {r.guest['status']}; {r.last}"),
+    ("timeout", lambda r: r.guest["end"] == "silent" and f"nothing new for {r.guest['silence_allowed']:g} s; {r.last}"),
+    ("timeout", lambda r: r.guest["end"] == "flood" and f"the guest prints without an end; {r.last}"),
+    ("boot", lambda r: r.guest["status"] != 0 and f"{r.arch.machine} ended with status {r.guest['status']}; {r.last}"),
     ("boot", lambda r: not r.started and f"the guest ended before its tests began; {r.last}"),
-    ("boot", lambda r: r.cpus != r.run["cpus"]
-     and f"{r.cpus} CPUs came up in the guest, not {r.run['cpus']}"),
-    ("boot", lambda r: r.taint_unknown()
-     and "the kernel did not take panic_on_taint=, so its taint is unknown"),
+    ("boot", lambda r: r.cpus != r.run["cpus"] and f"{r.cpus} CPUs came up in the guest, not {r.run['cpus']}"),
+    ("boot", lambda r: r.taint_unknown() and "the kernel did not take panic_on_taint=, so its taint is unknown"),
     ("boot", lambda r: not r.finished and f"the guest ended before its tests were done; {r.last}"),
     ("boot", lambda r: r.silent() and f"the console has no line '{r.silent()}': "
      f"see configs/{r.run['config']}/expect"),
@@ -192,8 +186,7 @@ CHECKS = [
     ("test", lambda r: r.kunit is None and "kunit.py parse wrote no result"),
     ("test", lambda r: r.run["expected_suites"] and not r.suites and "no suite ran"),
     ("test", lambda r: r.missing() and "did not run: " + ", ".join(r.missing())),
-    ("test", lambda r: r.strangers()
-     and "ran, but is not in the tree's sources: " + ", ".join(r.strangers())),
+    ("test", lambda r: r.strangers() and "ran, but is not in the tree's sources: " + ", ".join(r.strangers())),
     ("test", lambda r: r.plan != len(r.run["expected_suites"])
      and f"the kernel planned {r.plan} suites, not {len(r.run['expected_suites'])}"),
     ("test", lambda r: r.bad("failures", "failed")),
@@ -251,21 +244,16 @@ def decode(excerpt, run):
 
 def of(folder):
     """(class, summary) of the run that a folder holds."""
-    def load(name):
-        path = folder / name
-        return json.loads(path.read_text()) if path.exists() else None
-
-    run, guest = load("run.json"), load("guest.json")
-    lines = (folder / "console.log").read_text(encoding="utf-8", errors="replace").splitlines()
-    kind, what, shown, suites = judge(run, guest, lines, load("kunit.json"))
+    run, guest, kunit = (json.loads(cli.text_of(folder / name) or "null") for name in ("run.json", "guest.json", "kunit.json"))
+    lines = cli.text_of(folder / "console.log").splitlines()
+    kind, what, shown, suites = judge(run, guest, lines, kunit)
     totals = {key: sum(suite[key] for suite in suites.values()) for key in COUNTS}
     indented(decode(shown, run) if kind == "splat" else shown)
     for sort, titles in run.get("races", {}).items():
         note(f"KCSAN: {len(titles)} different data races "
              + {"outside": "that do not touch mm/gup.c", "explained": "explained in kunit/kcsan-explained"}[sort])
-    (folder / "result.json").write_text(json.dumps({
-        **run, "verdict": kind, "why": what, "totals": totals, "suites": suites, "guest": guest,
-        "stages": now.stages}, indent=1) + "\n")
+    cli.save(folder / "result.json", {
+        **run, "verdict": kind, "why": what, "totals": totals, "suites": suites, "guest": guest, "stages": now.stages})
     summary = (f"{what + '; ' if what else ''}{len(suites)} suites, {words(totals)}, {run['accelerator']}, "
                f"guest {guest['seconds']:.1f} s")
     (folder / "summary").write_text(summary + "\n")

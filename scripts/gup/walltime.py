@@ -168,8 +168,7 @@ def document(result, titles, command):
                     "| --- |" + " ---: |" * (6 if other else 3))
         for row in of_group:
             pair = [row] + [with_locks[key] for key in (tuple(row[name] for name in NAMES),) if key in with_locks]
-            name = f"{row['layout']}, {row['row']}, " + (
-                str(row["per_call"]) if group == "call" else row["access"])
+            name = f"{row['layout']}, {row['row']}, " + (str(row["per_call"]) if group == "call" else row["access"])
             yield f"| {name} | " + " | ".join(cell(one, which) for one in pair for which in ("base", "series", "ratio")) + " |"
 
 

@@ -35,8 +35,8 @@ class Workspace:
     # ----------------------------------------------------------------------- the state file
 
     def state(self):
-        lines = self.state_file.read_text().splitlines() if self.state_file.is_file() else []
-        return {"hash": "", "head": "", "switching": "", "to": "", **dict(line.split("=", 1) for line in lines)}
+        found = dict(line.split("=", 1) for line in cli.text_of(self.state_file).splitlines())
+        return {"hash": "", "head": "", "switching": "", "to": "", **found}
 
     def set_state(self, **values):
         cli.write(self.state_file, "".join(f"{key}={value}\n" for key, value in
@@ -144,9 +144,8 @@ class Workspace:
 
     def borrow(self, tree):
         objects = self.source.store / "objects"
-        further = objects / "info/alternates"  # git follows alternates of alternates, but only so deep
-        (tree / ".git/objects/info/alternates").write_text(
-            f"{objects}\n" + (further.read_text() if further.is_file() else ""))
+        further = cli.text_of(objects / "info/alternates")  # git follows alternates of alternates, but only so deep
+        (tree / ".git/objects/info/alternates").write_text(f"{objects}\n{further}")
 
     def switch_to(self, commit):
         """Only files that differ are written, all others keep their times, so make rebuilds no
