@@ -116,8 +116,12 @@ def ratio(series, base):
     return series / base if base else (1.0 if not series else float("inf"))
 
 
+def key_of(row):
+    return Key(*(row[field] for field in Key._fields))
+
+
 def name_of(row):
-    return str(Key(*(row[field] for field in Key._fields)))
+    return str(key_of(row))
 
 
 # -------------------------------------------------------------------------- gate

@@ -95,16 +95,8 @@ def write(results, command, wall=False):
              "page is there and asked for by a call of its own; `_ro` is mapped read-only.", "",
              f"The text of mm/gup.o, without KUnit, has {result['base']['gup_text']} bytes in base and "
              f"{result['series']['gup_text']} in series ({result['gup_text_grown']:+})."]
-    for name in pictures:
-        lines += ["", f"![{PICTURES[name]}](performance/{name})"]
-    if result["gate"]:
-        lines += limits_table(result["gate"])
-    lines += stretches(result["rows"])
-    lines += doc_tables(result["rows"])
+    for name, title in pictures:
+        lines += ["", f"![{title}](performance/{name})"]
+    lines += [*(limits_table(result["gate"]) if result["gate"] else ()), *stretches(result["rows"]), *doc_tables(result["rows"])]
     (ROOT / "Documentation/performance.md").write_text("\n".join(lines) + "\n")
-    note(f"wrote Documentation/performance.md, {', '.join(pictures)}")
-
-
-PICTURES = {"layouts.svg": "Instructions per page by the order of the folios",
-            "calls.svg": "Instructions per page by pages per call",
-            "growth.svg": "Instructions per page by how much memory is resident"}
+    note(f"wrote Documentation/performance.md, {', '.join(name for name, _ in pictures)}")
