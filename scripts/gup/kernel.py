@@ -31,6 +31,10 @@ from gup.packages import need
 
 CONFIGS = ROOT / "configs"
 FRAGMENTS = CONFIGS / "fragments"
+CCACHE = {"CCACHE_DIR": str(CACHE / "ccache"), "CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1",
+          "CCACHE_COMPILERCHECK": "content"}
+NOBODY = {"KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970", "KBUILD_BUILD_USER": "gup",
+          "KBUILD_BUILD_HOST": "localhost", "KBUILD_BUILD_VERSION": "1"}
 
 
 def names():
@@ -156,10 +160,7 @@ class Kernel:
             return cli.call(
                 ["make", "-C", str(self.tree), f"O={self.out}", f"ARCH={self.arch.make}",
                  f"CC=ccache {self.arch.compiler}", "LOCALVERSION=", *self.make_words, f"-j{self.jobs}", *words],
-                stdout=file, stderr=subprocess.STDOUT, env=dict(
-                    os.environ, CCACHE_DIR=str(CACHE / "ccache"), CCACHE_BASEDIR=str(ROOT), CCACHE_NOHASHDIR="1",
-                    CCACHE_COMPILERCHECK="content", KBUILD_BUILD_TIMESTAMP="Thu Jan  1 00:00:00 UTC 1970",
-                    KBUILD_BUILD_USER="gup", KBUILD_BUILD_HOST="localhost", KBUILD_BUILD_VERSION="1"))
+                stdout=file, stderr=subprocess.STDOUT, env={**os.environ, **CCACHE, **NOBODY})
 
     def configure(self):
         """Merge the fragments and see that each option survived. A .config that comes out the
