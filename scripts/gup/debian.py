@@ -17,6 +17,7 @@ import shutil
 import subprocess
 
 from gup import archive as archives
+from gup import cli
 from gup.cli import Failure
 from gup.git import Git
 
@@ -56,13 +57,11 @@ class Apt:
 
     def run(self, program, *words):
         """What it printed. In "/", for apt-get download looks at what is there."""
-        process = subprocess.run(
-            [program, "-q", *self.options, *words], cwd="/", stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            check=False, env=dict(os.environ, LC_ALL="C"))
+        _, lines = cli.said([program, "-q", *self.options, *words], cwd="/", env=dict(os.environ, LC_ALL="C"))
+        output = "".join(f"{line}\n" for line in lines)
         with open(self.folder / "apt.log", "a", encoding="utf-8") as log:
-            log.write(f"$ {program} {' '.join(words)}\n{process.stdout}")
-        return process.stdout
+            log.write(f"$ {program} {' '.join(words)}\n{output}")
+        return output
 
     def update(self, places):
         """{reason: [suite]} of what could not be fetched for these [(mirror, suite)]."""

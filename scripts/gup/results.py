@@ -2,6 +2,8 @@
 """One guest with the suites of a built kernel, from its start to its verdict, and the folder in
 build/results/ that holds all of it."""
 
+import contextlib
+import itertools
 import os
 import shlex
 import shutil
@@ -19,25 +21,17 @@ KEPT_KERNELS = 10  # how many runs keep their kernel
 KERNELS = ("bzImage", "linux")
 
 
-def made(folder):
-    """False if it is there already."""
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        return False
-    return True
-
-
 def new():
     """A folder for each run, and "latest" for the last."""
     top = BUILD / "results"
-    base, attempt = top / time.strftime(f"%Y%m%d-%H%M%S-{now.verb}"), 1
-    folder = base
+    name = time.strftime(f"%Y%m%d-%H%M%S-{now.verb}")
     try:
         top.mkdir(parents=True, exist_ok=True)
-        while not made(folder):
-            attempt += 1
-            folder = base.with_name(f"{base.name}-{attempt}")
+        for number in itertools.count(1):
+            folder = top / (name + f"-{number}" * (number > 1))
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                break
     except OSError as error:
         raise Failure("environment", f"cannot make {folder}", "look at the disk space and the rights of build/") from error
     link = top / f".latest.{os.getpid()}"

@@ -163,11 +163,10 @@ def compare(base, series, flaky=()):
         new, reasons = series[command].cases, series[command].reasons
         for name in list(old) + [name for name in new if name not in old]:
             was, now = old.get(name), new.get(name)
-            what = f"{command}: {name}: {was or 'not there'} on the base, {now or 'not there'} on the series"
-            if reasons.get(name):
-                what += f" ({reasons[name]})"
+            reason = f" ({reasons[name]})" if reasons.get(name) else ""
+            what = f"{command}: {name}: {was or 'not there'} on the base, {now or 'not there'} on the series{reason}"
             if now == "fail" and was == "fail":
-                same.append(f"{command}: {name}: fails on both" + (f" ({reasons[name]})" if reasons.get(name) else ""))
+                same.append(f"{command}: {name}: fails on both{reason}")
             elif now == "fail" or (now is None and name != PROGRAM) or (was in GOOD and now not in GOOD):
                 (other if command in flaky else worse).append(what)
             elif was == "fail" or (was == "skip" and now in GOOD):

@@ -16,7 +16,7 @@ import tempfile
 from typing import NamedTuple, Optional
 
 from gup.cli import ROOT, Failure, text_of
-from gup.git import Git
+from gup.git import Git, person
 
 SERIES = ROOT / "series"
 PATCHES = ROOT / "patches"
@@ -52,9 +52,8 @@ class Entry:
 
     def content(self):
         if not self.path.is_file():
-            raise Failure(
-                "apply", f"series line {self.line} names patches/{self.name}, which does not exist",
-                f"restore it (git checkout -- patches/{self.name}) or remove the line")
+            raise Failure("apply", f"series line {self.line} names patches/{self.name}, which does not exist",
+                          f"restore it (git checkout -- patches/{self.name}) or remove the line")
         content = self.path.read_bytes()
         # By its head: files that a patch changes may hold such lines.
         if content.partition(b"\n")[0].endswith(b"\r"):
@@ -102,9 +101,8 @@ class Series:
         found = [e for e in self.entries if name == e.section or
                  not topics_only and name in (e.name, e.name.removesuffix(".patch"))]
         if not found:
-            what = "section" if topics_only else "section or patch"
-            raise Failure("usage", f"the series has no {what} '{name}'", "sections: " +
-                          ", ".join(dict.fromkeys(e.section for e in self.entries)))
+            raise Failure("usage", f"the series has no {'section' if topics_only else 'section or patch'} '{name}'",
+                          "sections: " + ", ".join(dict.fromkeys(e.section for e in self.entries)))
         return found
 
     def select(self, selection=ALL):
@@ -136,11 +134,8 @@ class Series:
 
     def text(self, placed):
         """The file with these [(block, name)] in place of its entries."""
-        lines = []
-        for number, comments in enumerate(self.blocks):
-            lines += comments
-            lines += [name for block, name in placed if block == number]
-        return "".join(line + "\n" for line in lines)
+        return "".join(f"{line}\n" for number, comments in enumerate(self.blocks)
+                       for line in [*comments, *(name for block, name in placed if block == number)])
 
 
 # ---------------------------------------------------------------------- apply
@@ -185,13 +180,8 @@ class Applier:
         fields = dict(re.findall(r"^(\w+): (.*)$", info.stdout.decode(), re.M))
         if info.returncode or not {"Author", "Email", "Date", "Subject"} <= fields.keys():
             return None
-        who = {}
-        for role in ("AUTHOR", "COMMITTER"):  # so that ids depend on the patches alone
-            who[f"GIT_{role}_NAME"] = fields["Author"]
-            who[f"GIT_{role}_EMAIL"] = fields["Email"]
-            who[f"GIT_{role}_DATE"] = fields["Date"]
         body = message.read_text()
-        return who, fields["Subject"] + ("\n\n" + body if body.strip() else "\n"), diff
+        return person(fields["Author"], fields["Email"], fields["Date"]), fields["Subject"] + ("\n\n" + body if body.strip() else "\n"), diff
 
     def apply(self, name, content):
         key = self.applied.key(self.head, content)
@@ -212,9 +202,8 @@ class Applier:
             self.indexed = self.head
         result = self.git.run("apply", "--cached", "--whitespace=nowarn", str(diff), check=False)
         if result.returncode:
-            raise Failure("apply", self.explain(name, diff, result.stderr.decode()),
-                          "adapt the patch to the base, or use the base it was made for "
-                          "(scripts/tree status names both)")
+            raise Failure("apply", self.explain(name, diff, result.stderr.decode()), "adapt the patch to the base, or use "
+                          "the base it was made for (scripts/tree status names both)")
         tree = self.git.text("write-tree")
         self.indexed = self.git.text("commit-tree", tree, "-p", self.head, data=message.encode(), **who)
         return self.indexed
@@ -235,8 +224,7 @@ class Applier:
                 hunks.append(text)
         for number, text in enumerate(hunks, 1):
             if re.match(rf"@@ -{line}[, ]", text):
-                return (f"patches/{name} does not apply: {path}, "
-                        f"hunk {number} of {len(hunks)}: {text}")
+                return f"patches/{name} does not apply: {path}, hunk {number} of {len(hunks)}: {text}"
         return f"patches/{name} does not apply: {path}, line {line}"
 
 

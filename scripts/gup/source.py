@@ -76,15 +76,16 @@ def from_cache():
 def fetch():
     """Into the cache. All is made in temporary places and renamed when complete, so an
     interrupted run leaves nothing that the next could take for the whole."""
-    new, download = PRISTINE.with_name("linux.git.new"), CACHE / "download"
     need("fetch")
     cli.need_space(CACHE, 1000, "fetch")
-    shutil.rmtree(new, ignore_errors=True)
-    cli.temporary(new)
     cli.stage("fetch", f"the kernel into {CACHE}")
+    new_store(PRISTINE, fetch_into)
+    shutil.rmtree(CACHE / "download")  # it is in the repository now
+
+
+def fetch_into(new):
+    download, recorded, version = CACHE / "download", pristine.Recorded(), series.Series().base
     download.mkdir(exist_ok=True)
-    subprocess.run(["git", "init", "-q", "--bare", str(new)], check=True)
-    recorded, version = pristine.Recorded(), series.Series().base
     chosen, commit, differ = pick(new, itertools.chain(
         debian.candidates(download, f"linux-source-{version}", note),
         upstream.candidates(download / "tags.git", version, note)), recorded)
@@ -99,17 +100,6 @@ def fetch():
         origin += f", the nearest to {recorded.version}"
     (new / "origin").write_text(origin + "\n")
     note(f"taken: {chosen.title}")
-    shutil.rmtree(PRISTINE, ignore_errors=True)
-    new.rename(PRISTINE)
-    shutil.rmtree(download)  # it is in the repository now
-
-
-def refuse_full_disk(folder):
-    """The likely reason of an import that failed, and no other kernel would help."""
-    free = shutil.disk_usage(folder).free >> 20
-    if free < 100:
-        raise Failure("fetch", f"not enough disk space: {folder} has {free} MiB free",
-                      "free some space there and run the same command again")
 
 
 def pick(repository, candidates, recorded):
@@ -124,7 +114,7 @@ def pick(repository, candidates, recorded):
             others.append((candidate, differ))
         except Failure as failure:
             note(f"{candidate.title}: {failure.what}")
-            refuse_full_disk(repository)
+            cli.need_space(repository, 100, "fetch")  # the likely reason, and no other kernel would help
     for candidate, differ in sorted(others, key=lambda other: len(other[1])):
         try:
             commit = take(candidate, repository)
