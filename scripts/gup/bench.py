@@ -43,8 +43,7 @@ def options(parser):
     add(parser, "--runs N", "boot each kernel N times (2; with --wall 5, of um 15)", cli.number(1))
     add(parser, "--cpus 1", "more are refused: with a second CPU one 'pause' of a spinning CPU counts as what the "
         "other does meanwhile, as 1 instruction or as 20,000,000", one_cpu, default=1)
-    boot.timeout(parser)
-    add(parser, "--jobs N", f"compile with N jobs ({cli.CPUS})", cli.jobs, default=cli.CPUS)
+    boot.timeout_and_jobs(parser)
 
 
 def one_cpu(text):

@@ -154,11 +154,8 @@ def usage(what, step=None):
 def option(parser, spec, text, kind=None, many=False, default=None):
     """Add "--name" or "--name VALUE"; kind looks at the value."""
     name, _, metavar = spec.partition(" ")
-    if not metavar:
-        parser.add_argument(name, action=Given, nargs=0, default=False, help=text)
-    else:
-        parser.add_argument(name, action=Given, metavar=metavar, help=text, type=kind or word,
-                            default=[] if many else default)
+    value = {"metavar": metavar, "type": kind or word, "default": [] if many else default}
+    parser.add_argument(name, action=Given, help=text, **(value if metavar else {"nargs": 0, "default": False}))
 
 
 def word(text):
@@ -199,8 +196,7 @@ def parse(verb, module, words):
     module.options(parser)
     options, rest = parser.parse_known_args(words)
     if rest:
-        raise usage(f"unknown argument '{rest[0]}'" if rest[0].startswith("-") else
-                    f"'{rest[0]}' is one argument too many")
+        raise usage(f"unknown argument '{rest[0]}'" if rest[0].startswith("-") else f"'{rest[0]}' is one argument too many")
     for one, *others in map(str.split, getattr(module, "EXCLUDE", ())):
         for other in others:
             if {one[2:].replace("-", "_"), other[2:].replace("-", "_")} <= parser.given:
@@ -254,6 +250,17 @@ def temporary(path):
 
 def scratch():
     return temporary(pathlib.Path(tempfile.mkdtemp()))
+
+
+@contextlib.contextmanager
+def anew(folder):
+    """A folder in place of the old one, which gets its name when it is complete."""
+    new = temporary(folder.with_name(f"{folder.name}.new"))
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    yield new
+    shutil.rmtree(folder, ignore_errors=True)
+    new.rename(folder)
 
 
 def write(path, content):

@@ -152,8 +152,7 @@ def options(parser):
     cli.option(parser, "--suite GLOB", "run only this suite, or tests as suite.test; then nothing is compared", cli.glob)
     cli.option(parser, "--arch NAME", f"one of: {' '.join(arch.ARCHES)}. On um, where not all can be reached, nothing is compared",
                arch.named, default=arch.X86)
-    boot.timeout(parser)
-    cli.option(parser, "--jobs N", f"compile with N jobs ({cli.CPUS})", cli.jobs, default=cli.CPUS)
+    boot.timeout_and_jobs(parser)
 
 
 def main(options):

@@ -13,7 +13,7 @@ import json
 import re
 from typing import NamedTuple
 
-from gup import splat
+from gup import splat, verdict
 from gup.cli import Failure, text_of
 
 FIGURE = re.compile(r"gup_bench: (\w+) (\w+) (\w+) (read|write) ([1-9]\d*) ([1-9]\d*) (\d+)$")
@@ -95,10 +95,9 @@ def figures_of(folder):
 
 def passed_tests(folder):
     """[(group, layout)] of the tests of the suite, gup_bench_<group> <layout>."""
-    kunit = json.loads(text_of(folder / "kunit.json") or '{"sub_groups": []}')
-    return [(group["name"].removeprefix("gup_bench_"), case["name"])
-            for suite in kunit["sub_groups"] for group in suite.get("sub_groups", [])
-            for case in group.get("test_cases", []) if case["status"] == "PASS"]
+    passed = verdict.leaves(json.loads(text_of(folder / "kunit.json") or "{}"))["PASS"]
+    names = (name.split(".", 2) for name in passed if name.count(".") > 1)
+    return [(group.removeprefix("gup_bench_"), layout) for _, group, layout in names]
 
 
 def compare(base, series):

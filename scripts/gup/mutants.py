@@ -55,8 +55,7 @@ def options(parser):
     add(parser, "--config NAME", "the mutants for this configuration (reference)", kernel.named, default="reference")
     add(parser, "--arch NAME", f"one of: {' '.join(arch.ARCHES)}. On um a mutant takes seconds, but not each can be "
         "tried", arch.named, default=arch.X86)
-    boot.timeout(parser)
-    add(parser, "--jobs N", f"compile with N jobs ({cli.CPUS})", cli.jobs, default=cli.CPUS)
+    boot.timeout_and_jobs(parser)
 
 
 # --------------------------------------------------------------------- selecting

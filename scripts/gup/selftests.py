@@ -42,8 +42,7 @@ def options(parser):
     add(parser, "--only GLOB", "only tests whose program or whole command matches; may be repeated", many=True)
     add(parser, "--markdown FILE", "write the table of counts there, as Documentation/selftests.md", cli.new_file)
     add(parser, "--again", "run the base, too, although its results are kept in the cache")
-    boot.timeout(parser)
-    add(parser, "--jobs N", f"compile with N jobs ({cli.CPUS})", cli.jobs, default=cli.CPUS)
+    boot.timeout_and_jobs(parser)
 
 
 # ------------------------------------------------------------------------------ the list
@@ -201,11 +200,8 @@ def guest_of_base(the_kernel, machine, folder, lines, options, said):
     the_kernel.build()
     cli.stage("base", f"{machine}; {said}")
     if run_guest(the_kernel, machine, folder, lines, options.timeout) == "pass":
-        new = own.with_name(own.name + ".new")
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.copytree(folder, new)
-        shutil.rmtree(own, ignore_errors=True)
-        new.rename(own)
+        with cli.anew(own) as new:
+            shutil.copytree(folder, new, dirs_exist_ok=True)
 
 
 def main(options):

@@ -140,38 +140,27 @@ class Series:
 
 # ---------------------------------------------------------------------- apply
 
-class Applied:
-    """What a patch made of a commit before, in a file of the repository: git gives the same
-    for the same, but takes half a second for each patch."""
-
-    CODE = hashlib.sha256(pathlib.Path(__file__).read_bytes()).digest()
-
-    def __init__(self, git, repo):
-        self.path = pathlib.Path(repo, git.text("rev-parse", "--git-dir"), "gup-applied")
-        pairs = [pair for pair in map(str.split, text_of(self.path).splitlines()) if len(pair) == 2]
-        # Nothing refers to them, so git may have thrown them away.
-        there = git.run("cat-file", "--batch-check", data="".join(f"{commit}^{{tree}}\n" for _, commit in pairs).encode())
-        self.commits = {key: commit for (key, commit), line in zip(pairs, there.stdout.decode().splitlines())
-                        if not line.endswith("missing")}
-
-    @staticmethod
-    def key(head, content):
-        return hashlib.sha256(b"%s %s %s" % (head.encode(), Applied.CODE, content)).hexdigest()
-
-    def add(self, key, commit):
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(f"{key} {commit}\n")
+def known(git, path):
+    """{what was applied before: the commit} of a file, without what git has thrown away: nothing refers to it."""
+    pairs = [pair for pair in map(str.split, text_of(path).splitlines()) if len(pair) == 2]
+    there = git.run("cat-file", "--batch-check", data="".join(f"{commit}^{{tree}}\n" for _, commit in pairs).encode())
+    return {key: commit for (key, commit), line in zip(pairs, there.stdout.decode().splitlines())
+            if not line.endswith("missing")}
 
 
 class Applier:
-    """Commits patches on top of BASE in REPO, without a work tree."""
+    """Commits patches on top of BASE in REPO, without a work tree. What a patch made of a commit is
+    kept in a file of the repository: git gives the same for the same, but takes half a second."""
+
+    CODE = hashlib.sha256(pathlib.Path(__file__).read_bytes()).digest()
 
     def __init__(self, repo, base, scratch):
         self.scratch = pathlib.Path(scratch)
         self.git = Git(repo, GIT_INDEX_FILE=str(self.scratch / "index"))
         self.head = base
         self.indexed = None  # the commit that the index holds
-        self.applied = Applied(self.git, repo)
+        self.memory = pathlib.Path(repo, self.git.text("rev-parse", "--git-dir"), "gup-applied")
+        self.known = known(self.git, self.memory)
 
     def mail(self, content):
         """(author environment, message, diff file) of a mail-format patch."""
@@ -184,11 +173,12 @@ class Applier:
         return person(fields["Author"], fields["Email"], fields["Date"]), fields["Subject"] + ("\n\n" + body if body.strip() else "\n"), diff
 
     def apply(self, name, content):
-        key = self.applied.key(self.head, content)
-        commit = self.applied.commits.get(key)
+        key = hashlib.sha256(b"%s %s %s" % (self.head.encode(), self.CODE, content)).hexdigest()
+        commit = self.known.get(key)
         if not commit:
             commit = self.commit(name, content)
-            self.applied.add(key, commit)
+            with open(self.memory, "a", encoding="utf-8") as file:
+                file.write(f"{key} {commit}\n")
         self.head = commit
         return commit
 

@@ -79,13 +79,15 @@ def fetch():
     need("fetch")
     cli.need_space(CACHE, 1000, "fetch")
     cli.stage("fetch", f"the kernel into {CACHE}")
-    new_store(PRISTINE, fetch_into)
+    with cli.anew(PRISTINE) as new:
+        fetch_into(new)
     shutil.rmtree(CACHE / "download")  # it is in the repository now
 
 
 def fetch_into(new):
     download, recorded, version = CACHE / "download", pristine.Recorded(), series.Series().base
     download.mkdir(exist_ok=True)
+    subprocess.run(["git", "init", "-q", "--bare", str(new)], check=True)
     chosen, commit, differ = pick(new, itertools.chain(
         debian.candidates(download, f"linux-source-{version}", note),
         upstream.candidates(download / "tags.git", version, note)), recorded)
@@ -187,22 +189,13 @@ def from_git(store, git, folder):
     if not tree:
         raise Failure("tree", f"--tree {folder} has no commit checked out", "check out the version of the series there")
     if not store.is_dir():
-        new_store(store)
+        with cli.anew(store) as new:
+            subprocess.run(["git", "init", "-q", "--bare", str(new)], check=True)
     objects = folder / git.text("rev-parse", "--git-path", "objects")
     (store / "objects/info/alternates").write_text(f"{objects.resolve()}\n")
     base = pristine.base_commit(Git(store), tree)
     Git(store).run("update-ref", "refs/heads/base", base)
     return base, f"{folder} at {git.text('rev-parse', '--short=12', 'HEAD')}"
-
-
-def new_store(store, fill=lambda new: None):
-    """Under another name until it is complete."""
-    new = cli.temporary(store.with_name(store.name + ".new"))
-    shutil.rmtree(new, ignore_errors=True)
-    subprocess.run(["git", "init", "-q", "--bare", str(new)], check=True)
-    fill(new)
-    shutil.rmtree(store, ignore_errors=True)
-    new.rename(store)
 
 
 def from_files(store, folder):
@@ -214,18 +207,17 @@ def from_files(store, folder):
                              check=True, capture_output=True).stdout
     state = hashlib.sha256(b"\n".join(sorted(listing.splitlines()))).hexdigest()
 
-    def fill(new):
-        with subprocess.Popen(["tar", "-C", str(folder), "--exclude=./.git", "-cf", "-", "."],
-                              stdout=subprocess.PIPE) as tar:
-            base = archive.import_archive(new, tar.stdout)
-        if tar.returncode:
-            raise Failure("tree", f"--tree {folder}: not all of it can be read", "look at what tar says")
-        Git(new).run("update-ref", "refs/heads/base", base)
-        (new / "state").write_text(state)
-
     if cli.text_of(store / "state") != state:
         cli.stage("import", f"{folder} (not a git repository: importing a copy)")
-        new_store(store, fill)
+        with cli.anew(store) as new:
+            subprocess.run(["git", "init", "-q", "--bare", str(new)], check=True)
+            with subprocess.Popen(["tar", "-C", str(folder), "--exclude=./.git", "-cf", "-", "."],
+                                  stdout=subprocess.PIPE) as tar:
+                base = archive.import_archive(new, tar.stdout)
+            if tar.returncode:
+                raise Failure("tree", f"--tree {folder}: not all of it can be read", "look at what tar says")
+            Git(new).run("update-ref", "refs/heads/base", base)
+            (new / "state").write_text(state)
     return Git(store).text("rev-parse", "refs/heads/base"), f"{folder} (files)"
 
 

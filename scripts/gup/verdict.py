@@ -76,9 +76,7 @@ def own_functions(tree):
 
 def explained_races():
     """{glob of a report's title: reason} from kunit/kcsan-explained."""
-    path = ROOT / "kunit/kcsan-explained"
-    pairs = [line.split(":", 1) for line in path.read_text().splitlines()
-             if line.strip() and not line.startswith("#")]
+    pairs = [line.split(":", 1) for line in cli.lines_of(ROOT / "kunit/kcsan-explained")]
     return {glob.strip(): reason.strip() for glob, reason in pairs}
 
 

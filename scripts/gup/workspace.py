@@ -10,7 +10,6 @@ Each holds tree/, o/<configuration>/ and "state": what we put into tree/. The re
 O= to tree/ is the same in all, so ccache serves them all.
 """
 
-import shutil
 import subprocess
 import time
 
@@ -117,8 +116,7 @@ class Workspace:
         return self.git.good("cat-file", "-e", f"{self.source.base}^{{tree}}")
 
     def create(self):
-        """A repository of our own that borrows the objects of the store. Made under another
-        name first: a tree that has its name is complete."""
+        """A repository of our own that borrows the objects of the store."""
         if self.tree.is_dir():
             if not self.has_base():
                 # The cache was emptied, or DIR moved on: borrow from where the base is now.
@@ -129,18 +127,16 @@ class Workspace:
             return
         cli.stage("tree", f"checking out {self.source.origin}")
         cli.need_space(self.folder, 2500)
-        new = cli.temporary(self.tree.with_name("tree.new"))
-        shutil.rmtree(new, ignore_errors=True)
-        subprocess.run(["git", "init", "-q", "-b", BRANCH, str(new)], check=True)
-        self.borrow(new)
-        git = Git(new)
-        git.run("config", "checkout.workers", "0")
-        git.run("config", "core.untrackedCache", "true")
-        if not git.good("reset", "-q", "--hard", self.source.base):
-            raise Failure("environment", f"the kernel tree could not be written to {new}", "look at the disk space")
-        # First what is in it: a tree without that would look like a user's own.
-        self.set_state(hash="none", head=self.source.base)
-        new.rename(self.tree)
+        with cli.anew(self.tree) as new:
+            subprocess.run(["git", "init", "-q", "-b", BRANCH, str(new)], check=True)
+            self.borrow(new)
+            git = Git(new)
+            git.run("config", "checkout.workers", "0")
+            git.run("config", "core.untrackedCache", "true")
+            if not git.good("reset", "-q", "--hard", self.source.base):
+                raise Failure("environment", f"the kernel tree could not be written to {new}", "look at the disk space")
+            # First what is in it: a tree without that would look like a user's own.
+            self.set_state(hash="none", head=self.source.base)
 
     def borrow(self, tree):
         objects = self.source.store / "objects"
