@@ -313,6 +313,12 @@ def call(command, **keywords):
         return process.wait()
 
 
+def logged(command, log, mode="w", **keywords):
+    """Status; what it says is in a file."""
+    with open(log, mode, encoding="utf-8") as file:
+        return call(command, stdout=file, stderr=subprocess.STDOUT, **keywords)
+
+
 def said(command, **keywords):
     """(status, lines) of a command."""
     with started(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",

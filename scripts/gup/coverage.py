@@ -20,7 +20,6 @@ import base64
 import hashlib
 import json
 import re
-import subprocess
 from collections import Counter
 
 from gup import arch, boot, cli, guest, results, source
@@ -138,13 +137,10 @@ def save_counters(kernel, folder):
 
 def run_gcovr(kernel, folder):
     (folder / "coverage").mkdir()
-    with open(folder / "gcovr.log", "w", encoding="utf-8") as log:
-        done = subprocess.run(
-            ["gcovr", "--root", kernel.tree, "--object-directory", kernel.out, "--filter", kernel.tree / FILE,
-             "--branches", "--exclude-throw-branches", "--json", folder / "coverage.json",
-             "--html-details", folder / "coverage/index.html", kernel.out / "mm"],
-            cwd=kernel.out, stdout=log, stderr=log, check=False)
-    if done.returncode:
+    if cli.logged(["gcovr", "--root", kernel.tree, "--object-directory", kernel.out, "--filter", kernel.tree / FILE,
+                   "--branches", "--exclude-throw-branches", "--json", folder / "coverage.json",
+                   "--html-details", folder / "coverage/index.html", kernel.out / "mm"],
+                  folder / "gcovr.log", cwd=kernel.out):
         raise Failure("environment", f"gcovr failed, see {folder}/gcovr.log", "is gcov of the compiler's version?")
 
 

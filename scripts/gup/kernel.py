@@ -156,11 +156,9 @@ class Kernel:
     def make(self, log, *words):
         """Status. Nothing of the day, the user or the machine may get into the objects: a
         kernel can be made again to the byte, and ccache hits across trees and clones."""
-        with open(log, "w", encoding="utf-8") as file:
-            return cli.call(
-                ["make", "-C", str(self.tree), f"O={self.out}", f"ARCH={self.arch.make}",
-                 f"CC=ccache {self.arch.compiler}", "LOCALVERSION=", *self.make_words, f"-j{self.jobs}", *words],
-                stdout=file, stderr=subprocess.STDOUT, env={**os.environ, **CCACHE, **NOBODY})
+        return cli.logged(
+            ["make", "-C", str(self.tree), f"O={self.out}", f"ARCH={self.arch.make}", f"CC=ccache {self.arch.compiler}",
+             "LOCALVERSION=", *self.make_words, f"-j{self.jobs}", *words], log, env={**os.environ, **CCACHE, **NOBODY})
 
     def configure(self):
         """Merge the fragments and see that each option survived. A .config that comes out the
@@ -171,12 +169,9 @@ class Kernel:
         cli.stage("config", f"{self.config}: {len(self.fragments)} fragments over {self.over}")
         before = (config.read_bytes(), config.stat()) if config.exists() else None
         log = self.out / "config.log"
-        with open(log, "w", encoding="utf-8") as file:
-            merged = subprocess.run(
-                ["scripts/kconfig/merge_config.sh", *["-n"] * (self.over == "allnoconfig"), "-O", str(self.out),
-                 *map(str, self.fragments)], cwd=self.tree, stdout=file, stderr=subprocess.STDOUT, check=False,
-                env=dict(os.environ, ARCH=self.arch.make, LOCALVERSION=""))
-        if merged.returncode:
+        if cli.logged(["scripts/kconfig/merge_config.sh", *["-n"] * (self.over == "allnoconfig"), "-O", str(self.out),
+                       *map(str, self.fragments)], log, cwd=self.tree,
+                      env=dict(os.environ, ARCH=self.arch.make, LOCALVERSION="")):
             cli.complain("\n".join(text_of(log).splitlines()[-10:]))
             raise Failure("config", f"merge_config.sh failed, see {log}", "look at the fragments in configs/")
         lost = kconfig.lost(config, self.fragments)

@@ -7,7 +7,6 @@ import itertools
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 
@@ -99,9 +98,8 @@ def save(folder, run, command, kernel, initrd):
 def kunit_parse(tree, folder):
     """Its status tells of failed tests, which the verdict reads from the JSON. Compiling it takes
     longer than running it: git ignores what it leaves."""
-    with open(folder / "kunit.txt", "w", encoding="utf-8") as text:
-        subprocess.run([sys.executable, "-S", "tools/testing/kunit/kunit.py", "parse", f"--json={folder}/kunit.json",
-                        str(folder / "console.log")], cwd=tree, stdout=text, stderr=text, check=False)
+    cli.logged([sys.executable, "-S", "tools/testing/kunit/kunit.py", "parse", f"--json={folder}/kunit.json",
+                str(folder / "console.log")], folder / "kunit.txt", cwd=tree)
 
 
 def boot(kernel, machine, folder, suites, glob=None, *, keep_going=False, silent=None, arguments=(), initrd=None):

@@ -117,12 +117,9 @@ def build_tests(the_kernel):
         tests.mkdir()
         try:
             remove_config(folder)
-            status = the_kernel.make(log, "headers")
-            with open(log, "a", encoding="utf-8") as file:
-                status = status or cli.call(
-                    ["make", "-k", f"-j{the_kernel.jobs}", "-C", folder, f"OUTPUT={tests}", "ARCH=x86_64",
-                     "EXTRA_CFLAGS=-static", f"KHDR_INCLUDES=-isystem {the_kernel.out}/usr/include"],
-                    stdout=file, stderr=subprocess.STDOUT)
+            status = the_kernel.make(log, "headers") or cli.logged(
+                ["make", "-k", f"-j{the_kernel.jobs}", "-C", folder, f"OUTPUT={tests}", "ARCH=x86_64",
+                 "EXTRA_CFLAGS=-static", f"KHDR_INCLUDES=-isystem {the_kernel.out}/usr/include"], log, "a")
         finally:
             remove_config(folder)
         if status:

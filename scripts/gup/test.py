@@ -172,10 +172,8 @@ class Steps(Checks):
         cli.stage("kunit", " ".join(run).removeprefix("tools/testing/kunit/"))
         run += ["--timeout", str(limits.scaled(900)), "--build_dir", str(folder), "--jobs", str(CPUS),
                 "--make_options", "CC=ccache gcc", f"--json={out}"]
-        with open(log, "w", encoding="utf-8") as file:
-            status = cli.call(
-                guest.without_kvm(guest.Machine(arch.X86), run), cwd=workspace.tree, stdout=file,
-                stderr=subprocess.STDOUT, env={**os.environ, **CCACHE})
+        status = cli.logged(guest.without_kvm(guest.Machine(arch.X86), run), log, cwd=workspace.tree,
+                            env={**os.environ, **CCACHE})
         if out.exists():
             passed, failed, skipped = judge(out)
             note(f"{passed} {failed} {skipped} (passed, failed, skipped)")
