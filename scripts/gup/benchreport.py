@@ -52,7 +52,8 @@ def load_side(folder):
     """What is known of one kernel: for result.json. Its numbers may be empty, or missing."""
     text, locks = (json.loads(text_of(folder / name).strip() or "null") for name in ("text", "locks"))
     run = load_run(folder)
-    return {"commit": run["head"], "local_changes": run["local_changes"], "gup_text": text, "locked_instructions": locks}
+    return {"commit": run["head"], "local_changes": run["local_changes"],
+            "gup_text": text, "locked_instructions": locks}
 
 
 def measured(results, wall, prefix=""):
@@ -69,8 +70,8 @@ def measured(results, wall, prefix=""):
     tests = sum(len(passed_tests(folder)) for of_side in folders for folder in of_side)
     base, series = (of_side[0] for of_side in folders)
     run = load_run(series)
-    return {"config": run["config"], "accelerator": run["accelerator"], "base": load_side(base), "series": load_side(series),
-            "qemu": text_of(series / "qemu-cmd").strip(), "rows": rows}, tests, run
+    return {"config": run["config"], "accelerator": run["accelerator"], "base": load_side(base),
+            "series": load_side(series), "qemu": text_of(series / "qemu-cmd").strip(), "rows": rows}, tests, run
 
 
 def shown_rows(rows, gated, table):

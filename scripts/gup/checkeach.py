@@ -57,8 +57,8 @@ class Verified:
         self.checks = checks
         self.workspace = Workspace(source.choose(), prefix=True).prepare(refuse_local=REFUSE)
         kernel = Kernel(self.workspace, "reference", architecture)
-        self.fixed = digest(*results.decides(kernel, ktap, lacks, results, splat, suites, verdict), pathlib.Path(__file__),
-                            ROOT / "kunit/um-lacks")
+        self.fixed = digest(*results.decides(kernel, ktap, lacks, results, splat, suites, verdict),
+                            pathlib.Path(__file__), ROOT / "kunit/um-lacks")
 
     def check(self, name, selection, decides, run):
         """decides(commit) is what decides beside the tree of what is selected; run(that) returns (lines

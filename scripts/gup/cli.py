@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What all verbs share: exit codes, messages, options, locks, counts, and the last line.
+"""What all verbs share: exit codes, messages, options, locks, files, processes, and the last line.
 
 scripts/NAME runs main() of gup/NAME.py, after its options(parser). What that returns is said
 behind PASS. It ends with a Failure that says what is wrong, or with an End, if that was said.
@@ -196,7 +196,8 @@ def parse(verb, module, words):
     module.options(parser)
     options, rest = parser.parse_known_args(words)
     if rest:
-        raise usage(f"unknown argument '{rest[0]}'" if rest[0].startswith("-") else f"'{rest[0]}' is one argument too many")
+        raise usage(f"unknown argument '{rest[0]}'" if rest[0].startswith("-") else
+                    f"'{rest[0]}' is one argument too many")
     for one, *others in map(str.split, getattr(module, "EXCLUDE", ())):
         for other in others:
             if {one[2:].replace("-", "_"), other[2:].replace("-", "_")} <= parser.given:
@@ -331,38 +332,6 @@ def wrong(command, **keywords):
     """What it says if it fails."""
     status, lines = said(command, **keywords)
     return lines or [f"status {status}"] if status else []
-
-
-# ------------------------------------------------------------------------------ counts
-
-class Checks:
-    """What can fail is counted, and one that fails does not end the run."""
-
-    def __init__(self):
-        self.passed, self.failed, self.failures = 0, 0, []
-
-    def add(self, name, wrong, most=30):
-        """wrong: lines to show; none is good."""
-        if not wrong:
-            self.passed += 1
-            return
-        self.failed += 1
-        self.failures.append(name)
-        print(f"  FAILED: {name}")
-        indented(wrong, most)
-
-    def run(self, name, function):
-        """function() returns what is wrong, or cannot do its work."""
-        try:
-            found = function()
-        except (Failure, OSError, UnicodeError) as error:
-            found = [str(error)]
-        self.add(name, found)
-
-    def conclude(self):
-        print(f"{self.passed} passed, {self.failed} failed", flush=True)
-        if self.failed:
-            raise End("check", f"{self.failures[0]}, and {len(self.failures) - 1} more")
 
 
 # ------------------------------------------------------------- start and end of a verb

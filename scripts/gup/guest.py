@@ -109,13 +109,6 @@ class Machine:
                 *(["-initrd", str(initrd)] if initrd else []), *self.extra]
 
 
-def emulator_version(arch):
-    """For keys of kept verdicts. UML is of the kernel itself."""
-    if not arch.emulator:
-        return ""
-    return subprocess.run([arch.emulator[0], "--version"], check=True, capture_output=True, text=True).stdout
-
-
 def probe(arch, emulate=None):
     cli.stage("probe", "accelerator")
     machine = Machine(arch, emulate)

@@ -60,8 +60,9 @@ def packages(config):
 
 
 @functools.cache
-def compiler_version(compiler):
-    return subprocess.run([compiler, "--version"], check=True, capture_output=True, text=True).stdout
+def version(program):
+    """What it says of itself, for keys."""
+    return subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout
 
 
 def digest(*parts):
@@ -134,7 +135,7 @@ class Kernel:
     def parts(self):
         """What decides what a clean tree builds to, but for the tree."""
         return [*self.fragments, *self.headers, *sorted(self.folder.iterdir()), self.arch, pathlib.Path(__file__),
-                kconfig, compiler_version(self.arch.compiler)]
+                kconfig, version(self.arch.compiler)]
 
     def tree_parts(self):
         """The tree, but for the kernel's own documentation."""

@@ -98,11 +98,12 @@ class Report:
 
     def result(self, level, word, number, name, skipped):
         must(not self.whole, f"result {number} ({name}) comes behind the end of the report")
-        must(len(self.groups) - 1 - level in (0, 1), f"result {number} ({name}) is not where one is due: {self.where()}")
-        below = self.groups.pop() if level + 2 == len(self.groups) else None
-        if below:
-            below.end(name, word, skipped)
-        if not below or not below.results:
+        below = len(self.groups) - 1 - level
+        must(below in (0, 1), f"result {number} ({name}) is not where one is due: {self.where()}")
+        group = self.groups.pop() if below else None
+        if group:
+            group.end(name, word, skipped)
+        if not group or not group.results:
             self.counts["skipped" if skipped else "passed" if word == "ok" else "failed"] += 1
         self.groups[-1].add(int(number), word)
         self.end_of_report()

@@ -319,11 +319,6 @@ def prepared_tree():
         refuse_local="mutants are to differ from the series by one bug")
 
 
-def verdict_key(the_kernel):
-    return kernel.digest(the_kernel.tree_parts(), *results.decides(the_kernel, mutantfile, killed, splat, verdict, ktap),
-                         pathlib.Path(__file__))
-
-
 def run_all(run, the_kernel, options):
     workspace = the_kernel.workspace
     the_kernel.configure()
@@ -361,7 +356,9 @@ def main(options):
     the_kernel = kernel.Kernel(prepared_tree(), options.config, options.arch, options.jobs)
     for mutant in others:
         note(f"left out, wants --config {mutant.config}: {mutant.name}")
-    run = Run(mutants, verdict_key(the_kernel), options.arch, options.config, results.new(), options.again)
+    key = kernel.digest(the_kernel.tree_parts(), *results.decides(the_kernel, mutantfile, killed, splat, verdict, ktap),
+                        pathlib.Path(__file__))
+    run = Run(mutants, key, options.arch, options.config, results.new(), options.again)
     if options.changed:
         run.mutants = run.missing
     if run.missing:

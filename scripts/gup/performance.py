@@ -97,6 +97,7 @@ def write(results, command, wall=False):
              f"{result['series']['gup_text']} in series ({result['gup_text_grown']:+})."]
     for name, title in pictures:
         lines += ["", f"![{title}](performance/{name})"]
-    lines += [*(limits_table(result["gate"]) if result["gate"] else ()), *stretches(result["rows"]), *doc_tables(result["rows"])]
+    lines += limits_table(result["gate"]) if result["gate"] else []
+    lines += [*stretches(result["rows"]), *doc_tables(result["rows"])]
     (ROOT / "Documentation/performance.md").write_text("\n".join(lines) + "\n")
     note(f"wrote Documentation/performance.md, {', '.join(name for name, _ in pictures)}")

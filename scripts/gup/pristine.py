@@ -17,7 +17,8 @@ def base_commit(git, tree):
     if makefile.returncode:
         raise Failure("tree", "the archive holds no kernel: no Makefile at its top")
     version = ".".join(kernel_version(makefile.stdout.decode("utf-8", "replace")))
-    return git.text("commit-tree", tree, "-m", f"Linux {version}", **person("kernel source", "kernel-source@invalid", "@0 +0000"))
+    nobody = person("kernel source", "kernel-source@invalid", "@0 +0000")
+    return git.text("commit-tree", tree, "-m", f"Linux {version}", **nobody)
 
 
 def kernel_version(makefile):

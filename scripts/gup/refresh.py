@@ -12,11 +12,12 @@ from gup.git import Git
 from gup.series import PATCHES, SERIES, Applier, Series
 
 # Every option that could come from a user's configuration is given.
-DIFF = ["--no-ext-diff", "--no-textconv", "--no-color", "--src-prefix=a/", "--dst-prefix=b/", "--diff-algorithm=histogram",
-        "--indent-heuristic", "--no-renames", "-p"]
+DIFF = ["-p", "--no-ext-diff", "--no-textconv", "--no-color", "--src-prefix=a/", "--dst-prefix=b/", "--no-renames",
+        "--diff-algorithm=histogram", "--indent-heuristic"]
 FORMAT_PATCH = ["format-patch", "--stdout", "--zero-commit", "--no-numbered", "--no-signature", "--no-cover-letter",
-                "--no-base", "--no-thread", "--no-attach", "--no-signoff", "--no-from", "--no-notes", "--encode-email-headers",
-                "--subject-prefix=PATCH", *DIFF, "--stat=72", "--summary", "--unified=3", "--abbrev=12"]
+                "--no-base", "--no-thread", "--no-attach", "--no-signoff", "--no-from", "--no-notes",
+                "--encode-email-headers", "--subject-prefix=PATCH", *DIFF,
+                "--stat=72", "--summary", "--unified=3", "--abbrev=12"]
 
 
 def subject_of(content):
@@ -121,8 +122,9 @@ def verify(repo, base, exported):
             for what, form in forms.items():
                 old, new = (applier.git.text("show", "-s", f"--format={form}", c) for c in (commit, again))
                 if old != new:
-                    raise Failure("tree", f"the {what} of commit {commit[:12]} would not survive as a mail ({name})", "look "
-                                  f"for lines of '---' or of a diff in its message: git -C {repo} show {commit[:12]}")
+                    raise Failure("tree", f"the {what} of commit {commit[:12]} would not survive as a mail ({name})",
+                                  "look for lines of '---' or of a diff in its message: "
+                                  f"git -C {repo} show {commit[:12]}")
 
 
 def refresh(repo, base, head):

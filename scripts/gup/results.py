@@ -12,6 +12,7 @@ import time
 
 from gup import cli, guest, initramfs, limits, verdict
 from gup.cli import BUILD, Failure, lines_of, now
+from gup.kernel import version
 
 # Any taint but TEST, bit 18, is to be a panic, so no Tainted: line is waited for. The kernel
 # drops the bits that it does not know, and says what is left, which the verdict looks at.
@@ -46,7 +47,8 @@ def new():
 
 def decides(kernel, *modules):
     """For a key: all but the tree that decides what a guest does, and what these modules make of it."""
-    return [*kernel.parts(), kernel.boot_arguments(), guest.emulator_version(kernel.arch), guest, limits, initramfs, *modules]
+    emulator = version(kernel.arch.emulator[0]) if kernel.arch.emulator else ""  # UML is of the kernel itself
+    return [*kernel.parts(), kernel.boot_arguments(), emulator, guest, limits, initramfs, *modules]
 
 
 def describe(kernel, machine, suites, glob, keep_going):

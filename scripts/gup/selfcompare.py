@@ -43,20 +43,18 @@ class Run:
             self.said = (plan[2] or "").removeprefix(" # SKIP").strip()
         if text.startswith("Bail out! "):
             self.said = text.removeprefix("Bail out! ").strip()
-        if not case:
-            return
-        result = "pass" if case[1] == "ok" else "fail"
-        name = case[3].strip()
-        directive = DIRECTIVE.search(name)
+        if case:
+            self.case(case[3].strip(), "pass" if case[1] == "ok" else "fail")
+
+    def case(self, name, result):
+        directive, reason = DIRECTIVE.search(name), ""
         if directive:
-            before, after = name[:directive.start()].strip(), directive[2].strip()
-            name = before or after
-            if directive[1].upper() in ("SKIP", "XFAIL") and result == "pass":
-                result = directive[1].lower()
-                self.add(name, result, after)
-                return
-        # Two spaces and more: what was measured.
-        self.add(re.sub(r"\s+# .*$", "", name), result, "")
+            name = name[:directive.start()].strip() or directive[2].strip()
+        if directive and directive[1].upper() in ("SKIP", "XFAIL") and result == "pass":
+            result, reason = directive[1].lower(), directive[2].strip()
+        else:  # two spaces and more: what was measured
+            name = re.sub(r"\s+# .*$", "", name)
+        self.add(name, result, reason)
 
     def add(self, name, result, reason):
         name = MEASURED.sub("N", name) or "(no name)"

@@ -109,7 +109,7 @@ def build_tests(the_kernel):
         git.text("ls-tree", "-r", the_kernel.workspace.head, "--", "tools/testing/selftests", "tools/include",
                  "include/uapi", "arch/x86/include", "mm/gup_test.h"),
         git.text("diff", the_kernel.workspace.head, "--", "tools", "include", "arch/x86/include", "mm/gup_test.h"),
-        pathlib.Path(__file__), kernel.compiler_version(the_kernel.arch.compiler))
+        pathlib.Path(__file__), kernel.version(the_kernel.arch.compiler))
     built = tests / "built"
     if cli.text_of(built) != stamp:
         cli.stage("tests", "tools/testing/selftests/mm, static")
@@ -177,14 +177,10 @@ def run_guest(the_kernel, machine, folder, lines, silent):
     return verdict
 
 
-def base_key(the_kernel, machine):
-    """What decides what a guest of the base does, but for the selection."""
-    return digest(the_kernel.tree_parts(), *results.decides(the_kernel), str(machine), pathlib.Path(__file__))
-
-
 def guest_of_base(the_kernel, machine, folder, lines, options, said):
     """From the cache, where the same base was run with all tests or the same ones."""
-    kept = CACHE / "selftests" / base_key(the_kernel, machine)
+    kept = CACHE / "selftests" / digest(
+        the_kernel.tree_parts(), *results.decides(the_kernel), str(machine), pathlib.Path(__file__))
     every, own = (kept / digest(plan(of))[:16] for of in (load(LIST.read_text()), lines))
     for old in () if options.again else (every, own):
         if (old / "guest.json").is_file():

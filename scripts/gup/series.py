@@ -170,7 +170,8 @@ class Applier:
         if info.returncode or not {"Author", "Email", "Date", "Subject"} <= fields.keys():
             return None
         body = message.read_text()
-        return person(fields["Author"], fields["Email"], fields["Date"]), fields["Subject"] + ("\n\n" + body if body.strip() else "\n"), diff
+        text = fields["Subject"] + ("\n\n" + body if body.strip() else "\n")
+        return person(fields["Author"], fields["Email"], fields["Date"]), text, diff
 
     def apply(self, name, content):
         key = hashlib.sha256(b"%s %s %s" % (self.head.encode(), self.CODE, content)).hexdigest()
@@ -192,8 +193,8 @@ class Applier:
             self.indexed = self.head
         result = self.git.run("apply", "--cached", "--whitespace=nowarn", str(diff), check=False)
         if result.returncode:
-            raise Failure("apply", self.explain(name, diff, result.stderr.decode()), "adapt the patch to the base, or use "
-                          "the base it was made for (scripts/tree status names both)")
+            raise Failure("apply", self.explain(name, diff, result.stderr.decode()), "adapt the patch to the base, or "
+                          "use the base it was made for (scripts/tree status names both)")
         tree = self.git.text("write-tree")
         self.indexed = self.git.text("commit-tree", tree, "-p", self.head, data=message.encode(), **who)
         return self.indexed

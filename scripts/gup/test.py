@@ -35,7 +35,8 @@ import sys
 import time
 
 from gup import arch, cli, counts, guest, limits, source
-from gup.cli import BUILD, CACHE, CPUS, ROOT, Checks, note, wrong
+from gup.cli import BUILD, CACHE, CPUS, ROOT, note, wrong
+from gup.counts import Checks
 from gup.kernel import CCACHE
 from gup.packages import need
 from gup.workspace import Workspace

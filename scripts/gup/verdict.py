@@ -167,7 +167,8 @@ class Run:
         errors = self.suites and self.kunit.get("misc", {}).get("errors", 0)
         yield "test", errors and f"kunit.py met {errors} errors in the report, see kunit.txt"
         totals = self.totals()
-        yield "test", self.counted != totals and f"the console has {words(self.counted)}, and kunit.py says {words(totals)}"
+        what = f"the console has {words(self.counted)}, and kunit.py says {words(totals)}"
+        yield "test", self.counted != totals and what
 
 
 def words(counts):
@@ -217,7 +218,8 @@ def decode(excerpt, run):
 
 def of(folder):
     """(class, summary) of the run that a folder holds."""
-    run, guest, kunit = (json.loads(cli.text_of(folder / name) or "null") for name in ("run.json", "guest.json", "kunit.json"))
+    names = ("run.json", "guest.json", "kunit.json")
+    run, guest, kunit = (json.loads(cli.text_of(folder / name) or "null") for name in names)
     lines = cli.text_of(folder / "console.log").splitlines()
     kind, what, shown, suites = judge(run, guest, lines, kunit)
     totals = {key: sum(suite[key] for suite in suites.values()) for key in COUNTS}

@@ -78,7 +78,8 @@ def clock_price(times=100_000):
 
 def lock_price(rows, with_locks):
     """Nanoseconds of a page table lock and its unlock, or None."""
-    found = [row["base"] for row in [*rows, *with_locks] if (row["group"], row["layout"], row["row"], row["access"]) == LOCKED]
+    found = [row["base"] for row in [*rows, *with_locks]
+             if (row["group"], row["layout"], row["row"], row["access"]) == LOCKED]
     return found[1] - found[0] if len(found) == 2 else None
 
 
@@ -162,7 +163,5 @@ def document(result, titles, command):
 
 
 def cpu_name():
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return "an unknown CPU"
+    found = re.search(r"^model name\s*:(.*)", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
+    return found[1].strip() if found else "an unknown CPU"
