@@ -6,10 +6,10 @@ patch changes. What passed is remembered in the cache by all that decides it, so
 costs its own prefixes only: those before it are the same as ever.
 """
 
+import collections
 import json
 import pathlib
 import re
-from typing import NamedTuple
 
 from gup import arch, cli, guest, ktap, lacks, results, series, source, splat, suites, verdict
 from gup.cli import CACHE, ROOT, note
@@ -102,14 +102,7 @@ def each(checks, chosen, architecture, jobs):
 # -------------------------------------------------------------------------------- fixes
 
 TOPICS = ("fixes-count", "fixes-huge", "fixes", "um", "tests")
-
-
-class Fix(NamedTuple):
-    """A line of kunit/fixes."""
-    names: tuple
-    arch: str
-    dies: bool
-    globs: list
+Fix = collections.namedtuple("Fix", "names arch dies globs")  # a line of kunit/fixes
 
 
 def fixes():

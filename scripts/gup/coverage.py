@@ -35,7 +35,7 @@ FILE = "mm/gup.c"
 
 
 def read_list(path):
-    """{(function, text): its reasons}, as many as there are such lines."""
+    """{"function(): text": its reasons}, as many as there are such lines."""
     entries, function, reason = {}, None, None
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -43,7 +43,7 @@ def read_list(path):
         if line[0].isspace():
             if not function:
                 raise Failure("usage", f"{path}:{number}: a line of code before any function")
-            entries.setdefault((function, line.strip()), []).append(reason)
+            entries.setdefault(f"{function}(): {line.strip()}", []).append(reason)
             continue
         match = re.fullmatch(r"(\w+): (\S.*)", line)
         if not match or len(match[2].split()) < 4:
@@ -77,6 +77,7 @@ def judge(data, source, listing, folder, least=(MIN_LINES, MIN_BRANCHES), partia
     lines = {line["line_number"]: line for line in files[0]["lines"] if not line.get("gcovr/noncode")}
     text = source.read_text().splitlines()
     where = functions(text)
+    places = {number: f"{where[number]}(): {text[number - 1].strip()}" for number in lines}
     missed = [number for number, line in lines.items() if not line["count"]]
     branches = [branch["count"] for line in lines.values() for branch in line["branches"]]
     if len(missed) == len(lines):
@@ -86,24 +87,24 @@ def judge(data, source, listing, folder, least=(MIN_LINES, MIN_BRANCHES), partia
     reasons = read_list(listing)
     reason_of, unexplained = {}, []
     for number in missed:
-        key = where[number], text[number - 1].strip()
-        if reasons.get(key):
-            reason_of[number] = reasons[key].pop(0)
+        if reasons.get(places[number]):
+            reason_of[number] = reasons[places[number]].pop(0)
         else:
-            unexplained.append(f"{source.name}:{number}: {key[0]}(): {key[1]}")
-    there = Counter((where[number], text[number - 1].strip()) for number in lines)
-    stale = [f"{listing.name}: {key[0]}(): {key[1]}" for key, left in reasons.items()
-             for i, reason in enumerate(left) if not reason.startswith("race:") or i >= there[key]]
+            unexplained.append(f"{source.name}:{number}: {places[number]}")
+    there = Counter(places.values())
+    stale = [f"{listing.name}: {place}" for place, left in reasons.items()
+             for i, reason in enumerate(left) if not reason.startswith("race:") or i >= there[place]]
 
     summary = (f"{percent(covered, len(lines)):.1f} % of {len(lines)} lines, "
                f"{percent(taken, len(branches)):.1f} % of {len(branches)} branches")
     report = [f"{source.name}: {summary}", "", "Lines that were not executed:"]
-    report += [f"  {number:5d} {where[number]}(): {text[number - 1].strip()}\n"
-               f"        {reason_of.get(number, 'no reason given')}" for number in missed]
+    for number in missed:
+        report += [f"  {number:5d} {places[number]}", f"        {reason_of.get(number, 'no reason given')}"]
     report += ["", "Branches that were not taken, by line:"]
-    report += [f"  {number:5d} {sum(1 for b in line['branches'] if not b['count'])} of "
-               f"{len(line['branches'])}  {text[number - 1].strip()}" for number, line in lines.items()
-               if line["count"] and any(not b["count"] for b in line["branches"])]
+    for number, line in lines.items():
+        untaken = sum(not branch["count"] for branch in line["branches"])
+        if line["count"] and untaken:
+            report.append(f"  {number:5d} {untaken} of {len(line['branches'])}  {text[number - 1].strip()}")
     (folder / "coverage.txt").write_text("\n".join(report) + "\n")
     if partial:
         return summary

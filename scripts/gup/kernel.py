@@ -112,14 +112,9 @@ class Kernel:
     def has_needs(self, fragment):
         """A fragment may be for what a patch of the series brings, and says so by
         "#NEEDS#SYMBOL", or "#NEEDS#FILE" with a slash in it; is that patch there?"""
-        for wanted in re.findall(r"^#NEEDS#(\S+)", fragment.read_text(), re.M):
-            if "/" in wanted:
-                there = (self.tree / wanted).exists()
-            else:
-                there = f"config {wanted}" in (self.tree / "mm/Kconfig").read_text().splitlines()
-            if not there:
-                return False
-        return True
+        symbols = (self.tree / "mm/Kconfig").read_text().splitlines()
+        return all((self.tree / wanted).exists() if "/" in wanted else f"config {wanted}" in symbols
+                   for wanted in re.findall(r"^#NEEDS#(\S+)", fragment.read_text(), re.M))
 
     def suites(self, glob=None):
         """Those that must run; none where the kernel does not offer them yet."""

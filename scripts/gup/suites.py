@@ -7,10 +7,10 @@ one. A test is slow, and left out of normal runs by "kunit.filter=speed>slow", i
 suite is marked so, and a suite if all its tests are.
 """
 
+import collections
 import fnmatch
 import pathlib
 import re
-from typing import NamedTuple, Optional
 
 from gup.cli import Failure
 
@@ -18,10 +18,8 @@ SLOW = r"KUNIT_SPEED_(VERY_)?SLOW"
 CASE = re.compile(r"\bKUNIT_CASE(\w*)\(\s*(\w+)([^()]*)\)")
 
 
-class Suite(NamedTuple):
-    """cases: {name: slow}, or None where the table of them was not found."""
-    slow: bool
-    cases: Optional[dict]
+# cases: {name: slow}, or None where the table of them was not found.
+Suite = collections.namedtuple("Suite", "slow cases")
 
 
 def is_slow(kind, arguments, source):

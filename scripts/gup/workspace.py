@@ -104,11 +104,9 @@ class Workspace:
     def refuse_diverged(self, new, old, dirty):
         self.git.run("branch", "-qf", "series-on-disk", new)
         rebase = f"git -C {self.tree} rebase --onto series-on-disk {old[:12]}"
-        if dirty:
-            raise Failure("tree", f"series or patches/ changed, and {self.tree} has uncommitted changes: neither is "
-                          "overwritten", f"commit or stash there, then: {rebase}")
-        raise Failure("tree", f"series or patches/ changed, and {self.tree} has commits of its own: neither is "
-                      "overwritten", f"{rebase}, then scripts/tree refresh")
+        what, step = ("uncommitted changes", f"commit or stash there, then: {rebase}") if dirty else (
+            "commits of its own", f"{rebase}, then scripts/tree refresh")
+        raise Failure("tree", f"series or patches/ changed, and {self.tree} has {what}: neither is overwritten", step)
 
     # -------------------------------------------------------------------------- the work tree
 
