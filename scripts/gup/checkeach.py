@@ -32,16 +32,14 @@ def globs_of(selection, git, commit):
     return [name[1] for name in names] if names and all(names) else [None]
 
 
-def one(workspace, selection, architecture, globs, jobs):
-    """(lines about what is wrong, summary) of what is selected."""
-    workspace.prepare(selection, refuse_local=REFUSE)
-    the_kernel = Kernel(workspace, "reference", architecture, jobs)
+def passes(the_kernel, globs):
+    """(lines about what is wrong, summary): it compiles without a warning, and the tests pass."""
     wanted = [(glob, the_kernel.suites(glob)) for glob in globs]
     the_kernel.build()
     warnings = the_kernel.known_warnings()
     if warnings:
         return ["compiles with warnings", *warnings[:5]], ""
-    machine, summary = guest.Machine(architecture), ""
+    machine, summary = guest.Machine(the_kernel.arch), ""
     for glob, names in wanted:
         kind, summary = results.boot(the_kernel, machine, results.new(), names, glob)
         if kind != "pass":
@@ -52,17 +50,17 @@ def one(workspace, selection, architecture, globs, jobs):
 class Verified:
     """What was good before, in the cache by all that decides it."""
 
-    def __init__(self, checks, architecture):
+    def __init__(self, checks, architecture, jobs):
         need("fetch", "build", *architecture.packages)
-        self.checks = checks
+        self.checks, self.arch, self.jobs = checks, architecture, jobs
         self.workspace = Workspace(source.choose(), prefix=True).prepare(refuse_local=REFUSE)
         kernel = Kernel(self.workspace, "reference", architecture)
         self.fixed = digest(*results.decides(kernel, ktap, lacks, results, splat, suites, verdict),
                             pathlib.Path(__file__), ROOT / "kunit/um-lacks")
 
     def check(self, name, selection, decides, run):
-        """decides(commit) is what decides beside the tree of what is selected; run(that) returns (lines
-        about what is wrong, summary)."""
+        """decides(commit) is what decides beside the tree of what is selected; run(kernel, that) returns
+        (lines about what is wrong, summary)."""
         cli.now.stages.clear()  # those of the one before
         try:
             wrong, summary = self.found(selection, decides, run)
@@ -80,22 +78,22 @@ class Verified:
         key = VERIFIED / digest(self.fixed, git.text("rev-parse", f"{commit}^{{tree}}"), decided)[:40]
         if key.exists():
             return [], f"as before: {key.read_text()}"
-        wrong, summary = run(decided)
+        self.workspace.prepare(selection, refuse_local=REFUSE)
+        wrong, summary = run(Kernel(self.workspace, "reference", self.arch, self.jobs), decided)
         if not wrong:
             cli.write(key, summary)
         return wrong, summary
 
 
 def each(checks, chosen, architecture, jobs):
-    verified = Verified(checks, architecture)
-    workspace = verified.workspace
+    verified = Verified(checks, architecture, jobs)
+    git = verified.workspace.git
     for selection, name in chosen:
         cli.stage("each", name)
         if selection.topics and architecture is arch.UM:
             # Without topic um the tests of the others find what it mends.
             selection = series.Selection(topics=("um", *selection.topics))
-        verified.check(name, selection, lambda commit, selection=selection: globs_of(selection, workspace.git, commit),
-                       lambda globs, selection=selection: one(workspace, selection, architecture, globs, jobs))
+        verified.check(name, selection, lambda commit, selection=selection: globs_of(selection, git, commit), passes)
     remove_unused(VERIFIED)  # of old series
 
 
@@ -115,12 +113,10 @@ def fixes():
     return found
 
 
-def left_out(workspace, selection, architecture, fix, jobs):
+def fails(the_kernel, fix):
     """(lines about what is wrong, summary): the tests must fail, each of them."""
-    workspace.prepare(selection, refuse_local=REFUSE)
-    the_kernel = Kernel(workspace, "reference", architecture, jobs)
     the_kernel.build()
-    machine, summary = guest.Machine(architecture), ""
+    machine, summary = guest.Machine(the_kernel.arch), ""
     for glob in fix.globs:
         folder = results.new()
         kind, summary = results.boot(the_kernel, machine, folder, the_kernel.suites(glob), glob, keep_going=True)
@@ -136,12 +132,11 @@ def left_out(workspace, selection, architecture, fix, jobs):
 
 
 def without_fixes(checks, architecture, jobs):
-    verified, there = Verified(checks, architecture), {entry.section for entry in series.Series().entries}
+    verified, there = Verified(checks, architecture, jobs), {entry.section for entry in series.Series().entries}
     topics = tuple(name for name in TOPICS if name in there)
     for fix in fixes():
         if fix.arch == architecture.name:
             name = "without " + " ".join(fix.names)
             cli.stage("fix", name)
             selection = series.Selection(topics=topics, without=fix.names)
-            verified.check(f"{name}, {' '.join(fix.globs)} fails", selection, lambda _, fix=fix: fix,
-                           lambda fix, selection=selection: left_out(verified.workspace, selection, architecture, fix, jobs))
+            verified.check(f"{name}, {' '.join(fix.globs)} fails", selection, lambda _, fix=fix: fix, fails)
