@@ -47,20 +47,16 @@ EXIT_CODES = """\
 CODES = {name: int(code) for code, name, _ in (line.split(None, 2) for line in EXIT_CODES.splitlines())}
 
 
-class Failure(Exception):
-    """Ends a verb: class of the exit-code table, what is wrong, and the next step."""
+class End(Exception):
+    """Ends a verb that has said why: class of the exit-code table, what is wrong."""
 
     def __init__(self, kind, what, step=None):
         super().__init__(what)
         self.kind, self.what, self.step = kind, what, step
 
 
-class End(Exception):
-    """Ends a verb that has said why: class of the exit-code table, summary."""
-
-    def __init__(self, kind, summary):
-        super().__init__(summary)
-        self.kind, self.summary = kind, summary
+class Failure(End):
+    """Ends a verb, and is told, with the next step."""
 
 
 def passed(kind, summary):
@@ -374,7 +370,7 @@ def run(verb, words):
         complain(f"error: {failure.what}" + (f"\nnext:  {failure.step}" if failure.step else ""))
         return failure.kind, (failure.what.splitlines() or ["no reason given"])[0]
     except End as end:
-        return end.kind, end.summary
+        return end.kind, end.what
     except KeyboardInterrupt:
         return "interrupted", f"stopped in stage '{now.stage}'; the same command continues"
     except BrokenPipeError:  # whoever read what we say has enough

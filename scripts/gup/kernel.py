@@ -243,13 +243,14 @@ class Kernel:
         line = last if what is None else lines[what]
         raise Failure("build", line.removeprefix(f"{self.tree}/"), f"the whole log is {log}")
 
-    def make_object(self, name, log="object.log"):
+    def make_object(self, name):
         """Configured and compiled, whatever was there before."""
         self.configure()
-        (self.out / name).unlink(missing_ok=True)
-        if self.make(self.out / log, name):
-            self.explain(self.out / log)
-        return self.out / name
+        made, log = self.out / name, self.out / "object.log"
+        made.unlink(missing_ok=True)
+        if self.make(log, name):
+            self.explain(log)
+        return made
 
 
 def remove_unused(folder, days=60):

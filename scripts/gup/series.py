@@ -207,12 +207,9 @@ class Applier:
             reason = errors.strip().splitlines()[0].removeprefix("error: ")
             return f"patches/{name} does not apply: {reason}"
         path, line = failed.groups()
-        hunks, current = [], None
-        for text in diff.read_text(errors="replace").splitlines():
-            if text.startswith("--- "):
-                current = text[4:].split("\t")[0].removeprefix("a/")
-            elif text.startswith("@@ ") and current == path:
-                hunks.append(text)
+        files = re.split("(?m)^--- ", diff.read_text(errors="replace"))
+        hunks = [hunk for file in files if re.match(rf"(a/)?{re.escape(path)}\s", file)
+                 for hunk in re.findall("(?m)^@@ .*", file)]
         for number, text in enumerate(hunks, 1):
             if re.match(rf"@@ -{line}[, ]", text):
                 return f"patches/{name} does not apply: {path}, hunk {number} of {len(hunks)}: {text}"
