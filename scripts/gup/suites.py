@@ -51,10 +51,6 @@ def suites(tree):
     return found
 
 
-def has_test(suite, glob):
-    return suite.cases is None or any(fnmatch.fnmatchcase(name, glob) for name, slow in suite.cases.items() if not slow)
-
-
 def select(found, glob):
     """The names of normal (not slow) suites that a kunit.filter_glob takes a test of."""
     normal = {name: suite for name, suite in found.items() if not suite.slow}
@@ -66,9 +62,9 @@ def select(found, glob):
         raise Failure("usage", f"no suite matches '{glob}'", "there are: " + (", ".join(normal) or "none in this tree"))
     if not dot:
         return named
-    chosen = [name for name in named if has_test(normal[name], test_glob)]
+    tests = {name: [test for test, slow in (normal[name].cases or {}).items() if not slow] for name in named}
+    chosen = [name for name in named if normal[name].cases is None or fnmatch.filter(tests[name], test_glob)]
     if not chosen:
-        tests = [test for name in named for test, slow in normal[name].cases.items() if not slow]
         raise Failure("usage", f"no test matches '{glob}' (a row of a parameterised test has no filter)",
-                      f"in {', '.join(named)} there are: {', '.join(tests)}")
+                      f"in {', '.join(named)} there are: {', '.join(sum(tests.values(), []))}")
     return chosen

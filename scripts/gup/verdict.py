@@ -35,9 +35,8 @@ def leaves(group):
 
 def count(group):
     names = leaves(group)
-    return {"passed": len(names["PASS"]), "failed": len(names["FAIL"] + names["ERROR"]),
-            "skipped": len(names["SKIP"]), "failures": names["FAIL"] + names["ERROR"],
-            "skips": names["SKIP"]}
+    passed, failed, skipped = names["PASS"], names["FAIL"] + names["ERROR"], names["SKIP"]
+    return {"passed": len(passed), "failed": len(failed), "skipped": len(skipped), "failures": failed, "skips": skipped}
 
 
 def suites_of(kunit):
