@@ -88,7 +88,6 @@ def kept(key):
 
 
 def keep(key, outcome):
-    KEPT.mkdir(parents=True, exist_ok=True)
     kernel.remove_unused(KEPT)
     cli.write(KEPT / f"{key}.json", json.dumps(outcome, indent=1) + "\n")
 
@@ -127,11 +126,8 @@ class Run:
         self.mutants, self.key, self.arch, self.config, self.folder = mutants, key, architecture, config, folder
         self.not_here = f"not on {architecture.name}"  # the verdict on one that can tell nothing there
         self.boot, self.unmutated, self.since = None, None, 0
-        self.outcomes = {}
-        for mutant in [] if again else mutants:
-            outcome = kept(self.key_of(mutant))
-            if outcome:
-                self.outcomes[mutant.name] = {**outcome, "name": mutant.name, "kept": True}
+        found = {} if again else {mutant.name: kept(self.key_of(mutant.path)) for mutant in mutants}
+        self.outcomes = {name: {**outcome, "name": name, "kept": True} for name, outcome in found.items() if outcome}
         # Those that touch the same files in a row: less to compile.
         self.missing = sorted((mutant for mutant in mutants if mutant.name not in self.outcomes),
                               key=lambda mutant: (mutant.files, mutant.name))
@@ -139,14 +135,11 @@ class Run:
         for mutant in self.missing:
             for glob in mutant.globs:
                 runs[glob] = max(runs.get(glob, 1), mutant.runs)
-        self.base = {glob: (None if again else kept(self.key_of_base(glob, number))) or {"glob": glob, "runs": number}
+        self.base = {glob: (None if again else kept(self.key_of(glob, number))) or {"glob": glob, "runs": number}
                      for glob, number in runs.items()}
 
-    def key_of(self, mutant):
-        return kernel.digest(self.key, mutant.path)
-
-    def key_of_base(self, glob, runs):
-        return kernel.digest(self.key, glob, runs)
+    def key_of(self, *parts):
+        return kernel.digest(self.key, *parts)
 
     def wants_base(self):
         return any("state" not in found for found in self.base.values())
@@ -169,7 +162,7 @@ class Run:
                     note(f"without a mutant: {glob} {one['state']}: {' '.join(one['lines'][:1])}")
                     break
             else:
-                keep(self.key_of_base(glob, found["runs"]), found)
+                keep(self.key_of(glob, found["runs"]), found)
 
     def globs_here(self, mutant):
         """What of its tests runs on this architecture. On x86_64 all have to."""
@@ -195,7 +188,7 @@ class Run:
                    "killed_by": mutant.globs, "tests": list(tests), "lines": list(lines), "kept": False,
                    "seconds": round(time.time() - self.since, 1), **more}
         if what in ("killed", "survived", self.not_here):  # the others may be the machine's fault
-            keep(self.key_of(mutant), outcome)
+            keep(self.key_of(mutant.path), outcome)
         self.outcomes[mutant.name] = outcome
         print(row(outcome), flush=True)
 
@@ -203,8 +196,7 @@ class Run:
         """Into the tree. False if there is no use in building it, which is recorded."""
         self.since = time.time()
         bad = self.unproven(mutant)
-        misplaced = not bad and mutant.out_of_place(git, "HEAD")
-        if misplaced:
+        if not bad and (misplaced := mutant.out_of_place(git, "HEAD")):
             bad = "does not apply", [misplaced, "scripts/mutants --refresh"]
         if not bad:
             applied = git.run("apply", "--index", "--whitespace=nowarn", str(mutant.path), check=False)
