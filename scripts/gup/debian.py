@@ -76,10 +76,10 @@ class Apt:
         """{(mirror, suite): code name} of those whose Release file is here."""
         found = {}
         for mirror, suite, name in RELEASE.findall(self.run("apt-get", "update", "--print-uris")):
-            for path in (self.folder / "lists" / name, self.folder / "lists" / name.replace("InRelease", "Release")):
-                codename = re.search(r"^Codename: (\S+)", path.read_text(), re.M) if path.exists() else None
-                if codename:
-                    found[mirror, suite] = codename[1]
+            texts = (cli.text_of(self.folder / "lists" / file) for file in (name, name.replace("InRelease", "Release")))
+            codename = re.search(r"^Codename: (\S+)", "".join(texts), re.M)
+            if codename:
+                found[mirror, suite] = codename[1]
         return found
 
 
@@ -127,11 +127,9 @@ def suites(apt, mirror, known, say):
 def versions(apt, name):
     """{version: [suite]}, the newest first."""
     found = {}
-    for line in apt.run("apt-cache", "madison", name).splitlines():
-        fields = [field.strip() for field in line.split("|")]
-        if len(fields) == 3 and fields[0] == name:
-            suite = fields[2].split()[1].split("/")[0]
-            found.setdefault(fields[1], []).append(suite)
+    listed = apt.run("apt-cache", "madison", name)
+    for version, suite in re.findall(rf"^ *{re.escape(name)} *\| *(\S+) *\| *\S+ ([^/\s]+)", listed, re.M):
+        found.setdefault(version, []).append(suite)
     return found
 
 
