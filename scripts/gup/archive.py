@@ -57,8 +57,7 @@ def import_archive(repository, archive, strip=0):
     git = Git(repository)
     # Compression 1 and no deltas: this pack is written once and read often.
     importer = subprocess.Popen(
-        ["git", "-C", str(repository), "-c", "core.compression=1",
-         "fast-import", "--quiet", "--force", "--depth=0"],
+        ["git", "-C", str(repository), "-c", "core.compression=1", "fast-import", "--quiet", "--force", "--depth=0"],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=git.environment)
     broken = None
     try:

@@ -43,8 +43,7 @@ def options(parser):
     add(parser, "--runs N", "boot each kernel N times (2; with --wall 5, of um 15)", cli.number(1))
     add(parser, "--cpus 1", "more are refused: with a second CPU one 'pause' of a spinning CPU counts as what the "
         "other does meanwhile, as 1 instruction or as 20,000,000", one_cpu, default=1)
-    boot.timeout(parser)
-    add(parser, "--jobs N", f"compile with N jobs ({cli.CPUS})", cli.jobs, default=cli.CPUS)
+    boot.timeout_and_jobs(parser)
 
 
 def one_cpu(text):
@@ -151,7 +150,8 @@ def measure(kernel, folder, initrd, machine, arguments, timeout):
     kind, summary = results.boot(kernel, machine, folder, ["gup_bench"], "gup_bench", silent=timeout,
                                  arguments=arguments, initrd=initrd)
     if kind != "pass":
-        figures.one_cpu(figures.console(folder), folder / "console.log")  # worse than a failed boot
+        log = folder / "console.log"
+        figures.one_cpu(cli.text_of(log).splitlines(), log)  # worse than a failed boot
         raise End(kind, f"{folder.name}: {summary}")
     first = folder.with_name(f"{folder.name.rsplit('-', 1)[0]}-1") / kernel.image.name
     if first.exists() and first.parent != folder:  # one copy of each kernel is enough
@@ -186,8 +186,7 @@ def main(options):
     else:
         gated = any(entry.section == "batch" for entry in series.Series().entries)
         kind, summary = benchreport.report(top, benchreport.GATE if gated else None)
-    if kind != "pass":
-        raise End(kind, summary)
+    cli.passed(kind, summary)
     if options.docs:
         performance.write(top, shlex.join(["scripts/bench", *now.words]), options.wall)
     return summary

@@ -8,7 +8,7 @@ import json
 import statistics
 
 from gup import cli, plot, walltime
-from gup.cli import ROOT, Failure
+from gup.cli import ROOT, Failure, text_of
 from gup.figures import SIDES, compare, figures_of, judge, name_of, passed_tests, read_gate
 
 GATE = ROOT / "kunit/bench-gate"
@@ -44,23 +44,21 @@ def print_rest(rows, is_slower=lambda row: row["ratio"] > 1.01, shown=5):
         print(f"    and {len(slower) - shown} more that are slower, see result.json")
 
 
-def number_in(path):
-    """What is in a file that may be empty, or missing."""
-    text = path.read_text().strip() if path.exists() else ""
-    return int(text) if text else None
+def load_run(folder):
+    return json.loads((folder / "run.json").read_text())
 
 
 def load_side(folder):
-    """What is known of one kernel: for result.json."""
-    run = json.loads((folder / "run.json").read_text())
+    """What is known of one kernel: for result.json. Its numbers may be empty, or missing."""
+    text, locks = (json.loads(text_of(folder / name).strip() or "null") for name in ("text", "locks"))
+    run = load_run(folder)
     return {"commit": run["head"], "local_changes": run["local_changes"],
-            "gup_text": number_in(folder / "text"), "locked_instructions": number_in(folder / "locks")}, run
+            "gup_text": text, "locked_instructions": locks}
 
 
 def measured(results, wall, prefix=""):
-    """What is known of the two, the rows of both, the tests that passed, and a guest."""
+    """What result.json has of the two in any case, how many tests passed, and run.json of the series."""
     folders = [sorted(results.glob(f"{prefix}{side}-*")) or [results / f"{prefix}{side}"] for side in SIDES]
-    sides = [load_side(of_side[0]) for of_side in folders]
     found = [[figures_of(folder) for folder in of_side] for of_side in folders]
     for of_side in found:
         for other in of_side[1:]:
@@ -70,7 +68,10 @@ def measured(results, wall, prefix=""):
     if wall:
         rows = [{**key._asdict(), **walltime.summary(values[0][key], values[1][key])} for key in values[0]]
     tests = sum(len(passed_tests(folder)) for of_side in folders for folder in of_side)
-    return sides, rows, tests, folders[1][0]
+    base, series = (of_side[0] for of_side in folders)
+    run = load_run(series)
+    return {"config": run["config"], "accelerator": run["accelerator"], "base": load_side(base),
+            "series": load_side(series), "qemu": text_of(series / "qemu-cmd").strip(), "rows": rows}, tests, run
 
 
 def shown_rows(rows, gated, table):
@@ -85,46 +86,50 @@ def shown_rows(rows, gated, table):
 SHOWN = ("driver4", "write")
 
 
-def conclude(results, said, passed, more):
-    """Write result.json."""
-    (results / "result.json").write_text(json.dumps({
-        **more, "totals": {"passed": passed, "failed": len(said), "skipped": 0},
-    }, indent=1) + "\n")
-    cli.indented([f"FAILED: {line}" for line in said])
-    print(f"{passed} passed, {len(said)} failed", flush=True)
+def conclude(results, found, wrong, passed, **more):
+    """(class, what is wrong). Writes result.json."""
+    kind = "bench" if wrong else "pass"
+    why = (wrong or [""])[0] + (f", and {len(wrong) - 1} more" if len(wrong) > 1 else "")
+    cli.save(results / "result.json", {
+        "verdict": kind, "why": why, **found, **more, "wrong": wrong,
+        "totals": {"passed": passed, "failed": len(wrong), "skipped": 0}})
+    cli.indented([f"FAILED: {line}" for line in wrong])
+    print(f"{passed} passed, {len(wrong)} failed", flush=True)
+    return kind, why
 
 
 def report_times(results, also=(), table=GATE):
     """The summary. Time has no limits. also: more configurations, whose guests have NAME- before
     the names of their folders."""
-    ((base, _), (series, run)), rows, tests, folder = measured(results, True)
-    others = {name: measured(results, True, f"{name}-")[1] for name in also}
+    found, tests, run = measured(results, True)
+    rows = found["rows"]
+    others = {name: measured(results, True, f"{name}-")[0]["rows"] for name in also}
     for name, of_config in {run["config"]: rows, **others}.items():
         shown, rest = shown_rows(of_config, [], table)
         print(f"    configuration {name}:")
         walltime.print_table(shown, name_of)
         print_rest(rest, lambda row: walltime.told(row) == "slower")
-        walltime.print_counts(of_config)
+        print("    {faster} rows are faster, {slower} slower, {untold} not told apart: 1 is within the range".format(
+            **walltime.counts(of_config)))
     clock = {"step": walltime.step(rows), "shortest": walltime.shortest(rows), "price": walltime.clock_price()}
     lock = next((walltime.lock_price(rows, of_config) for of_config in others.values()), None)
-    walltime.print_clock(clock)
+    print("    the guest's clock goes by {step} ns, the shortest time is {shortest} ns; reading the\n"
+          "    host's clock takes at most {price} ns".format(**clock))
     if lock is not None:
         print(f"    to take and release a page table lock costs {lock:.1f} ns")
     print(f"    time, {run['accelerator_reason']}; medians, quartiles, and for the ratio a range")
     if run["accelerator"] == "tcg":
         print("    Under TCG this is the time of an emulator. It proves nothing about hardware.")
-    conclude(results, [], tests, {
-        "verdict": "pass", "why": "", "config": run["config"], "unit": "nanoseconds per page",
-        "accelerator": run["accelerator"], "cpu": walltime.cpu_name(), "base": base, "series": series,
-        "qemu": (folder / "qemu-cmd").read_text().strip(), "gate": None, "wrong": [], "clock": clock,
-        "lock_ns": lock, "rows": rows, "also": others})
+    conclude(results, found, [], tests, unit="nanoseconds per page", cpu=walltime.cpu_name(), gate=None, clock=clock,
+             lock_ns=lock, also=others)
     return f"{len(rows)} figures, time has no limits"
 
 
 def report(results, gate=None, table=GATE):
     """(class, summary). Prints what is gated and a summary of the rest, writes result.json, and draws
     what there is to draw. Without a gate nothing has a limit."""
-    ((base, _), (series, run)), rows, tests, folder = measured(results, False)
+    found, tests, run = measured(results, False)
+    rows, base, series = found["rows"], found["base"], found["series"]
     limits, more_text = read_gate(gate) if gate else ([], None)
     gated, wrong = judge(rows, limits, run["config"] in ABSOLUTE)
     wrong += [f"{name_of(row)} takes {row['series']:.2f} per page, at most {row['at_most']:.2f}"
@@ -144,19 +149,11 @@ def report(results, gate=None, table=GATE):
     if not gate:
         print(f"    {without}")
 
-    failed = len(wrong)
     passed = tests + sum(row["good"] for row in gated) + (more_text is not None and grown <= more_text)
-    what = f"{wrong[0]}" + (f", and {failed - 1} more" if failed > 1 else "") if wrong else ""
-    summary = (f"{what + '; ' if what else ''}{len(rows)} figures, "
-               + (f"{len(gated)} with a limit, {failed} wrong" if gate else without))
     plot.draw(rows, results)
-    kind = "bench" if wrong else "pass"
-    conclude(results, wrong, passed, {
-        "verdict": kind, "why": what, "config": run["config"],
-        "unit": "instructions per page",
-        "accelerator": run["accelerator"], "base": base, "series": series, "gup_text_grown": grown,
-        "gup_text_is": "text of mm/gup.o as size(1) has it, reference configuration without KUnit",
-        "qemu": (folder / "qemu-cmd").read_text().strip(),
-        "gate": [{**row, "name": name_of(row)} for row in gated] if gate else None,
-        "wrong": wrong, "rows": rows})
-    return kind, summary
+    kind, why = conclude(
+        results, found, wrong, passed, unit="instructions per page", gup_text_grown=grown,
+        gup_text_is="text of mm/gup.o as size(1) has it, reference configuration without KUnit",
+        gate=[{**row, "name": name_of(row)} for row in gated] if gate else None)
+    return kind, (f"{why + '; ' if why else ''}{len(rows)} figures, "
+                  + (f"{len(gated)} with a limit, {len(wrong)} wrong" if gate else without))

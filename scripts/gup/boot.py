@@ -28,15 +28,15 @@ def options(parser):
     add(parser, "--config NAME", f"a configuration in configs/ (there are: {' '.join(kernels.names())})",
         kernels.named, default="reference")
     add(parser, "--suite GLOB", "run only these suites, or tests as suite.test; may be repeated", cli.glob, many=True)
-    timeout(parser)
-    add(parser, "--jobs N", f"compile with N jobs ({cli.CPUS})", cli.jobs, default=cli.CPUS)
+    timeout_and_jobs(parser)
     add(parser, "--keep-going", "do not stop the guest at its first warning")
 
 
-def timeout(parser):
+def timeout_and_jobs(parser):
     cli.option(parser, "--timeout S", "stop a guest that shows no progress for S seconds "
                f"({limits.SILENT:.0f}): no line that it has not printed before, and no result. A slow machine gets more; "
                "while the guest waits for a CPU that others use, no time passes", cli.seconds)
+    cli.option(parser, "--jobs N", f"compile with N jobs ({cli.CPUS})", cli.jobs, default=cli.CPUS)
 
 
 def patches(text):

@@ -8,7 +8,8 @@ import pathlib
 import re
 
 from gup import arch, checkeach, checkkernel, cli, series, static
-from gup.cli import ROOT, Checks, wrong
+from gup.cli import ROOT, wrong
+from gup.counts import Checks
 from gup.packages import need
 
 USAGE = "scripts/check [--static] [--kernel] [--each [--part I/N]] [--fixes] [--arch NAME] [--jobs N]"

@@ -6,22 +6,19 @@ patch changes. What passed is remembered in the cache by all that decides it, so
 costs its own prefixes only: those before it are the same as ever.
 """
 
+import collections
 import json
 import pathlib
 import re
-import time
-from typing import NamedTuple
 
-from gup import arch, cli, guest, initramfs, ktap, lacks, limits, results, series, source, splat, suites, verdict
+from gup import arch, cli, guest, ktap, lacks, results, series, source, splat, suites, verdict
 from gup.cli import CACHE, ROOT, note
-from gup.kernel import Kernel, digest
+from gup.kernel import Kernel, digest, remove_unused
 from gup.packages import need
 from gup.workspace import Workspace
 
 VERIFIED = CACHE / "verified"
 REFUSE = "a verdict is to be that of the series"
-CODE = [pathlib.Path(module.__file__) for module in
-        (guest, initramfs, ktap, lacks, limits, results, splat, suites, verdict)]
 
 
 def globs_of(selection, git, commit):
@@ -35,16 +32,14 @@ def globs_of(selection, git, commit):
     return [name[1] for name in names] if names and all(names) else [None]
 
 
-def one(workspace, selection, architecture, globs, jobs):
-    """(lines about what is wrong, summary) of what is selected."""
-    workspace.prepare(selection, refuse_local=REFUSE)
-    the_kernel = Kernel(workspace, "reference", architecture, jobs)
+def passes(the_kernel, globs):
+    """(lines about what is wrong, summary): it compiles without a warning, and the tests pass."""
     wanted = [(glob, the_kernel.suites(glob)) for glob in globs]
     the_kernel.build()
     warnings = the_kernel.known_warnings()
     if warnings:
         return ["compiles with warnings", *warnings[:5]], ""
-    machine, summary = guest.Machine(architecture), ""
+    machine, summary = guest.Machine(the_kernel.arch), ""
     for glob, names in wanted:
         kind, summary = results.boot(the_kernel, machine, results.new(), names, glob)
         if kind != "pass":
@@ -55,17 +50,17 @@ def one(workspace, selection, architecture, globs, jobs):
 class Verified:
     """What was good before, in the cache by all that decides it."""
 
-    def __init__(self, checks, architecture):
+    def __init__(self, checks, architecture, jobs):
         need("fetch", "build", *architecture.packages)
-        self.checks = checks
+        self.checks, self.arch, self.jobs = checks, architecture, jobs
         self.workspace = Workspace(source.choose(), prefix=True).prepare(refuse_local=REFUSE)
         kernel = Kernel(self.workspace, "reference", architecture)
-        self.fixed = digest(*kernel.parts(), *CODE, pathlib.Path(__file__), ROOT / "kunit/um-lacks",
-                            kernel.boot_arguments(), guest.emulator_version(architecture))
+        self.fixed = digest(*results.decides(kernel, ktap, lacks, results, splat, suites, verdict),
+                            pathlib.Path(__file__), ROOT / "kunit/um-lacks")
 
     def check(self, name, selection, decides, run):
-        """decides(commit) is what decides beside the tree of what is selected; run(that) returns (lines
-        about what is wrong, summary)."""
+        """decides(commit) is what decides beside the tree of what is selected; run(kernel, that) returns
+        (lines about what is wrong, summary)."""
         cli.now.stages.clear()  # those of the one before
         try:
             wrong, summary = self.found(selection, decides, run)
@@ -83,39 +78,29 @@ class Verified:
         key = VERIFIED / digest(self.fixed, git.text("rev-parse", f"{commit}^{{tree}}"), decided)[:40]
         if key.exists():
             return [], f"as before: {key.read_text()}"
-        wrong, summary = run(decided)
+        self.workspace.prepare(selection, refuse_local=REFUSE)
+        wrong, summary = run(Kernel(self.workspace, "reference", self.arch, self.jobs), decided)
         if not wrong:
             cli.write(key, summary)
         return wrong, summary
 
 
 def each(checks, chosen, architecture, jobs):
-    verified = Verified(checks, architecture)
-    workspace = verified.workspace
+    verified = Verified(checks, architecture, jobs)
+    git = verified.workspace.git
     for selection, name in chosen:
         cli.stage("each", name)
         if selection.topics and architecture is arch.UM:
             # Without topic um the tests of the others find what it mends.
             selection = series.Selection(topics=("um", *selection.topics))
-        verified.check(name, selection,
-                       lambda commit, selection=selection: globs_of(selection, workspace.git, commit),
-                       lambda globs, selection=selection: one(workspace, selection, architecture, globs, jobs))
-    for old in VERIFIED.glob("*"):  # of old series
-        if time.time() - old.stat().st_mtime > 60 * 86400:
-            old.unlink()
+        verified.check(name, selection, lambda commit, selection=selection: globs_of(selection, git, commit), passes)
+    remove_unused(VERIFIED)  # of old series
 
 
 # -------------------------------------------------------------------------------- fixes
 
 TOPICS = ("fixes-count", "fixes-huge", "fixes", "um", "tests")
-
-
-class Fix(NamedTuple):
-    """A line of kunit/fixes."""
-    names: tuple
-    arch: str
-    dies: bool
-    globs: list
+Fix = collections.namedtuple("Fix", "names arch dies globs")  # a line of kunit/fixes
 
 
 def fixes():
@@ -128,19 +113,17 @@ def fixes():
     return found
 
 
-def left_out(workspace, selection, architecture, fix, jobs):
+def fails(the_kernel, fix):
     """(lines about what is wrong, summary): the tests must fail, each of them."""
-    workspace.prepare(selection, refuse_local=REFUSE)
-    the_kernel = Kernel(workspace, "reference", architecture, jobs)
     the_kernel.build()
-    machine, summary = guest.Machine(architecture), ""
+    machine, summary = guest.Machine(the_kernel.arch), ""
     for glob in fix.globs:
         folder = results.new()
         kind, summary = results.boot(the_kernel, machine, folder, the_kernel.suites(glob), glob, keep_going=True)
         run = json.loads((folder / "result.json").read_text())
         failures = [f"{suite}.{name}" for suite, counts in run["suites"].items() for name in counts["failures"]]
         # Of one in which the kernel died KUnit says no name.
-        console = (folder / "console.log").read_text(errors="replace")
+        console = cli.text_of(folder / "console.log")
         good = kind in ("splat", "boot") and f"# Subtest: {glob.split('.')[0]}" in console if fix.dies else (
             kind == "test" and failures and all(name.startswith(glob) for name in failures))
         if not good:
@@ -149,12 +132,11 @@ def left_out(workspace, selection, architecture, fix, jobs):
 
 
 def without_fixes(checks, architecture, jobs):
-    verified, there = Verified(checks, architecture), {entry.section for entry in series.Series().entries}
+    verified, there = Verified(checks, architecture, jobs), {entry.section for entry in series.Series().entries}
     topics = tuple(name for name in TOPICS if name in there)
     for fix in fixes():
         if fix.arch == architecture.name:
             name = "without " + " ".join(fix.names)
             cli.stage("fix", name)
             selection = series.Selection(topics=topics, without=fix.names)
-            verified.check(f"{name}, {' '.join(fix.globs)} fails", selection, lambda _, fix=fix: fix,
-                           lambda fix, selection=selection: left_out(verified.workspace, selection, architecture, fix, jobs))
+            verified.check(f"{name}, {' '.join(fix.globs)} fails", selection, lambda _, fix=fix: fix, fails)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What all verbs share: exit codes, messages, options, locks, counts, and the last line.
+"""What all verbs share: exit codes, messages, options, locks, files, processes, and the last line.
 
 scripts/NAME runs main() of gup/NAME.py, after its options(parser). What that returns is said
 behind PASS. It ends with a Failure that says what is wrong, or with an End, if that was said.
@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import fcntl
 import importlib
+import json
 import os
 import pathlib
 import re
@@ -46,20 +47,23 @@ EXIT_CODES = """\
 CODES = {name: int(code) for code, name, _ in (line.split(None, 2) for line in EXIT_CODES.splitlines())}
 
 
-class Failure(Exception):
-    """Ends a verb: class of the exit-code table, what is wrong, and the next step."""
+class End(Exception):
+    """Ends a verb that has said why: class of the exit-code table, what is wrong."""
 
     def __init__(self, kind, what, step=None):
         super().__init__(what)
         self.kind, self.what, self.step = kind, what, step
 
 
-class End(Exception):
-    """Ends a verb that has said why: class of the exit-code table, summary."""
+class Failure(End):
+    """Ends a verb, and is told, with the next step."""
 
-    def __init__(self, kind, summary):
-        super().__init__(summary)
-        self.kind, self.summary = kind, summary
+
+def passed(kind, summary):
+    """The summary, or what ends a verb that has not passed."""
+    if kind != "pass":
+        raise End(kind, summary)
+    return summary
 
 
 # ------------------------------------------------------------------ messages and stages
@@ -127,20 +131,16 @@ class Help(argparse.RawDescriptionHelpFormatter):
         super().add_usage(usage, actions, groups, "Usage: ")
 
 
-class Once(argparse.Action):
-    """An option that may not be repeated."""
+class Given(argparse.Action):
+    """An option, which may be repeated if its default is a list."""
 
     def __call__(self, parser, namespace, values, option_string=None):
-        if self.dest in parser.given:
+        if isinstance(self.default, list):
+            values = [*getattr(namespace, self.dest), values]
+        elif self.dest in parser.given:
             raise usage(f"{option_string} is given twice")
         parser.given.add(self.dest)
         setattr(namespace, self.dest, True if self.nargs == 0 else values)
-
-
-class Many(argparse.Action):
-    def __call__(self, parser, namespace, values, option_string=None):
-        parser.given.add(self.dest)
-        setattr(namespace, self.dest, [*getattr(namespace, self.dest), values])
 
 
 def usage(what, step=None):
@@ -150,11 +150,8 @@ def usage(what, step=None):
 def option(parser, spec, text, kind=None, many=False, default=None):
     """Add "--name" or "--name VALUE"; kind looks at the value."""
     name, _, metavar = spec.partition(" ")
-    if not metavar:
-        parser.add_argument(name, action=Once, nargs=0, default=False, help=text)
-    else:
-        parser.add_argument(name, metavar=metavar, help=text, type=kind or word, action=Many if many else Once,
-                            default=[] if many else default)
+    value = {"metavar": metavar, "type": kind or word, "default": [] if many else default}
+    parser.add_argument(name, action=Given, help=text, **(value if metavar else {"nargs": 0, "default": False}))
 
 
 def word(text):
@@ -178,8 +175,7 @@ seconds, jobs = number(1), number(1, 4096)
 def glob(text):
     """What kunit.filter_glob= takes, and a kernel's command line cannot mistake for more."""
     if not re.fullmatch(r"[A-Za-z0-9_.*?-]+", text):
-        raise argparse.ArgumentTypeError(
-            f"wants a suite, or suite.test, of letters, digits, _ - * and ?, not '{text}'")
+        raise argparse.ArgumentTypeError(f"wants a suite, or suite.test, of letters, digits, _ - * and ?, not '{text}'")
     return text
 
 
@@ -253,6 +249,17 @@ def scratch():
     return temporary(pathlib.Path(tempfile.mkdtemp()))
 
 
+@contextlib.contextmanager
+def anew(folder):
+    """A folder in place of the old one, which gets its name when it is complete."""
+    new = temporary(folder.with_name(f"{folder.name}.new"))
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    yield new
+    shutil.rmtree(folder, ignore_errors=True)
+    new.rename(folder)
+
+
 def write(path, content):
     """Replace a file as a whole, if that changes it. Did it?"""
     data = content.encode() if isinstance(content, str) else content
@@ -265,10 +272,19 @@ def write(path, content):
     return True
 
 
+def save(path, content):
+    """As JSON."""
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def text_of(path):
+    """Nothing of no file. What a guest or a program has printed need not be text."""
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
 def lines_of(path):
     """Without comments and blank ends; none of no file."""
-    text = path.read_text() if path.is_file() else ""
-    return [line for line in (line.split("#")[0].rstrip() for line in text.splitlines()) if line]
+    return [line for line in (line.split("#")[0].rstrip() for line in text_of(path).splitlines()) if line]
 
 
 # ------------------------------------------------------------------------- processes
@@ -276,7 +292,7 @@ def lines_of(path):
 @contextlib.contextmanager
 def started(command, **keywords):
     """A process. What ends us ends it too, and is waited for: make and our own verbs hand it on. It
-    keeps our locks if we are killed."""
+    keeps our locks if we are killed. One of ours that was interrupted interrupts us."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False, **keywords)
     try:
         yield process
@@ -284,6 +300,8 @@ def started(command, **keywords):
         process.terminate()
         process.wait()
         raise
+    if process.returncode == CODES["interrupted"]:
+        raise KeyboardInterrupt
 
 
 def call(command, **keywords):
@@ -292,13 +310,17 @@ def call(command, **keywords):
         return process.wait()
 
 
+def logged(command, log, mode="w", **keywords):
+    """Status; what it says is in a file."""
+    with open(log, mode, encoding="utf-8") as file:
+        return call(command, stdout=file, stderr=subprocess.STDOUT, **keywords)
+
+
 def said(command, **keywords):
     """(status, lines) of a command."""
     with started(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                  **keywords) as process:
         output, _ = process.communicate()
-    if process.returncode == CODES["interrupted"]:
-        raise KeyboardInterrupt
     return process.returncode, output.splitlines()
 
 
@@ -306,38 +328,6 @@ def wrong(command, **keywords):
     """What it says if it fails."""
     status, lines = said(command, **keywords)
     return lines or [f"status {status}"] if status else []
-
-
-# ------------------------------------------------------------------------------ counts
-
-class Checks:
-    """What can fail is counted, and one that fails does not end the run."""
-
-    def __init__(self):
-        self.passed, self.failed, self.failures = 0, 0, []
-
-    def add(self, name, wrong, most=30):
-        """wrong: lines to show; none is good."""
-        if not wrong:
-            self.passed += 1
-            return
-        self.failed += 1
-        self.failures.append(name)
-        print(f"  FAILED: {name}")
-        indented(wrong, most)
-
-    def run(self, name, function):
-        """function() returns what is wrong, or cannot do its work."""
-        try:
-            found = function()
-        except (Failure, OSError, UnicodeError) as error:
-            found = [str(error)]
-        self.add(name, found)
-
-    def conclude(self):
-        print(f"{self.passed} passed, {self.failed} failed", flush=True)
-        if self.failed:
-            raise End("check", f"{self.failures[0]}, and {len(self.failures) - 1} more")
 
 
 # ------------------------------------------------------------- start and end of a verb
@@ -380,7 +370,7 @@ def run(verb, words):
         complain(f"error: {failure.what}" + (f"\nnext:  {failure.step}" if failure.step else ""))
         return failure.kind, (failure.what.splitlines() or ["no reason given"])[0]
     except End as end:
-        return end.kind, end.summary
+        return end.kind, end.what
     except KeyboardInterrupt:
         return "interrupted", f"stopped in stage '{now.stage}'; the same command continues"
     except BrokenPipeError:  # whoever read what we say has enough

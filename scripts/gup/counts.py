@@ -1,11 +1,41 @@
 # SPDX-License-Identifier: GPL-2.0
-"""[passed, failed, skipped] of results, as scripts/test counts them."""
+"""What scripts/check and scripts/test count: checks, and [passed, failed, skipped] of results."""
 
 import json
 import pathlib
 
 from gup import cli, verdict
 from gup.lacks import um_lacks
+
+
+class Checks:
+    """What can fail is counted, and one that fails does not end the run."""
+
+    def __init__(self):
+        self.passed, self.failed, self.failures = 0, 0, []
+
+    def add(self, name, wrong, most=30):
+        """wrong: lines to show; none is good."""
+        if not wrong:
+            self.passed += 1
+            return
+        self.failed += 1
+        self.failures.append(name)
+        print(f"  FAILED: {name}")
+        cli.indented(wrong, most)
+
+    def run(self, name, function):
+        """function() returns what is wrong, or cannot do its work."""
+        try:
+            found = function()
+        except (cli.Failure, OSError, UnicodeError) as error:
+            found = [str(error)]
+        self.add(name, found)
+
+    def conclude(self):
+        print(f"{self.passed} passed, {self.failed} failed", flush=True)
+        if self.failed:
+            raise cli.End("check", f"{self.failures[0]}, and {len(self.failures) - 1} more")
 
 
 def kunit(path):
@@ -22,8 +52,7 @@ def um(cpus, path):
     lacks = um_lacks()
     named = {name for name, reason in {**lacks.skipped, **lacks.slow}.items()
              if cpus == 1 or not reason.startswith("one CPU")}
-    skipped = {f"{suite}.{name}" for suite, counts in
-               verdict.suites_of(json.loads(pathlib.Path(path).read_text())).items() for name in counts["skips"]}
+    skipped = set(verdict.leaves(json.loads(pathlib.Path(path).read_text()))["SKIP"])
     wrong = [f"skipped, and kunit/um-lacks does not say so: {name}" for name in sorted(skipped - named)]
     wrong += [f"not skipped, but kunit/um-lacks says so: {name}" for name in sorted(named - skipped)]
     cli.indented(wrong)

@@ -20,11 +20,10 @@ import base64
 import hashlib
 import json
 import re
-import subprocess
 from collections import Counter
 
 from gup import arch, boot, cli, guest, results, source
-from gup.cli import ROOT, End, Failure
+from gup.cli import ROOT, Failure
 from gup.kernel import Kernel
 from gup.packages import need
 from gup.verdict import FUNCTION
@@ -36,7 +35,7 @@ FILE = "mm/gup.c"
 
 
 def read_list(path):
-    """{(function, text): its reasons}, as many as there are such lines."""
+    """{"function(): text": its reasons}, as many as there are such lines."""
     entries, function, reason = {}, None, None
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -44,7 +43,7 @@ def read_list(path):
         if line[0].isspace():
             if not function:
                 raise Failure("usage", f"{path}:{number}: a line of code before any function")
-            entries.setdefault((function, line.strip()), []).append(reason)
+            entries.setdefault(f"{function}(): {line.strip()}", []).append(reason)
             continue
         match = re.fullmatch(r"(\w+): (\S.*)", line)
         if not match or len(match[2].split()) < 4:
@@ -78,6 +77,7 @@ def judge(data, source, listing, folder, least=(MIN_LINES, MIN_BRANCHES), partia
     lines = {line["line_number"]: line for line in files[0]["lines"] if not line.get("gcovr/noncode")}
     text = source.read_text().splitlines()
     where = functions(text)
+    places = {number: f"{where[number]}(): {text[number - 1].strip()}" for number in lines}
     missed = [number for number, line in lines.items() if not line["count"]]
     branches = [branch["count"] for line in lines.values() for branch in line["branches"]]
     if len(missed) == len(lines):
@@ -87,26 +87,24 @@ def judge(data, source, listing, folder, least=(MIN_LINES, MIN_BRANCHES), partia
     reasons = read_list(listing)
     reason_of, unexplained = {}, []
     for number in missed:
-        key = where[number], text[number - 1].strip()
-        if reasons.get(key):
-            reason_of[number] = reasons[key].pop(0)
+        if reasons.get(places[number]):
+            reason_of[number] = reasons[places[number]].pop(0)
         else:
-            unexplained.append(f"{source.name}:{number}: {key[0]}(): {key[1]}")
-    there = Counter((where[number], text[number - 1].strip()) for number in lines)
-    stale = [f"{listing.name}: {key[0]}(): {key[1]}" for key, left in reasons.items()
-             for i, reason in enumerate(left) if not reason.startswith("race:") or i >= there[key]]
+            unexplained.append(f"{source.name}:{number}: {places[number]}")
+    there = Counter(places.values())
+    stale = [f"{listing.name}: {place}" for place, left in reasons.items()
+             for i, reason in enumerate(left) if not reason.startswith("race:") or i >= there[place]]
 
     summary = (f"{percent(covered, len(lines)):.1f} % of {len(lines)} lines, "
                f"{percent(taken, len(branches)):.1f} % of {len(branches)} branches")
     report = [f"{source.name}: {summary}", "", "Lines that were not executed:"]
-    report += [f"  {number:5d} {where[number]}(): {text[number - 1].strip()}\n"
-               f"        {reason_of.get(number, 'no reason given')}"
-               for number in missed]
+    for number in missed:
+        report += [f"  {number:5d} {places[number]}", f"        {reason_of.get(number, 'no reason given')}"]
     report += ["", "Branches that were not taken, by line:"]
-    report += [f"  {number:5d} {sum(1 for b in line['branches'] if not b['count'])} of "
-               f"{len(line['branches'])}  {text[number - 1].strip()}"
-               for number, line in lines.items()
-               if line["count"] and any(not b["count"] for b in line["branches"])]
+    for number, line in lines.items():
+        untaken = sum(not branch["count"] for branch in line["branches"])
+        if line["count"] and untaken:
+            report.append(f"  {number:5d} {untaken} of {len(line['branches'])}  {text[number - 1].strip()}")
     (folder / "coverage.txt").write_text("\n".join(report) + "\n")
     if partial:
         return summary
@@ -124,7 +122,7 @@ def judge(data, source, listing, folder, least=(MIN_LINES, MIN_BRANCHES), partia
 
 def save_counters(kernel, folder):
     """The counters as the guest printed them, next to the notes that gcc wrote."""
-    console = (folder / "console.log").read_text(errors="replace").replace("\r", "")
+    console = cli.text_of(folder / "console.log").replace("\r", "")
     printed = re.search(r"COVERAGE BEGIN(.*?)COVERAGE END", console, re.S)
     text = "".join(re.findall(r"^[A-Za-z0-9+/]+=*$", printed[1], re.M)) if printed else ""
     try:
@@ -140,13 +138,10 @@ def save_counters(kernel, folder):
 
 def run_gcovr(kernel, folder):
     (folder / "coverage").mkdir()
-    with open(folder / "gcovr.log", "w", encoding="utf-8") as log:
-        done = subprocess.run(
-            ["gcovr", "--root", kernel.tree, "--object-directory", kernel.out, "--filter", kernel.tree / FILE,
-             "--branches", "--exclude-throw-branches", "--json", folder / "coverage.json",
-             "--html-details", folder / "coverage/index.html", kernel.out / "mm"],
-            cwd=kernel.out, stdout=log, stderr=log, check=False)
-    if done.returncode:
+    if cli.logged(["gcovr", "--root", kernel.tree, "--object-directory", kernel.out, "--filter", kernel.tree / FILE,
+                   "--branches", "--exclude-throw-branches", "--json", folder / "coverage.json",
+                   "--html-details", folder / "coverage/index.html", kernel.out / "mm"],
+                  folder / "gcovr.log", cwd=kernel.out):
         raise Failure("environment", f"gcovr failed, see {folder}/gcovr.log", "is gcov of the compiler's version?")
 
 
@@ -154,8 +149,7 @@ def options(parser):
     cli.option(parser, "--suite GLOB", "run only this suite, or tests as suite.test; then nothing is compared", cli.glob)
     cli.option(parser, "--arch NAME", f"one of: {' '.join(arch.ARCHES)}. On um, where not all can be reached, nothing is compared",
                arch.named, default=arch.X86)
-    boot.timeout(parser)
-    cli.option(parser, "--jobs N", f"compile with N jobs ({cli.CPUS})", cli.jobs, default=cli.CPUS)
+    boot.timeout_and_jobs(parser)
 
 
 def main(options):
@@ -168,8 +162,7 @@ def main(options):
     folder = results.new()
     # The verdict on the tests comes first: counters of a failed run say nothing.
     kind, summary = results.boot(kernel, guest.probe(kernel.arch), folder, suites, options.suite, silent=options.timeout)
-    if kind != "pass":
-        raise End(kind, summary)
+    cli.passed(kind, summary)
     cli.stage("report", f"gcovr on {FILE}")
     save_counters(kernel, folder)
     run_gcovr(kernel, folder)

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 
 from gup import archive as archives
+from gup import cli
 from gup.cli import Failure
 from gup.git import Git
 
@@ -56,13 +57,11 @@ class Apt:
 
     def run(self, program, *words):
         """What it printed. In "/", for apt-get download looks at what is there."""
-        process = subprocess.run(
-            [program, "-q", *self.options, *words], cwd="/", stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            check=False, env=dict(os.environ, LC_ALL="C"))
+        _, lines = cli.said([program, "-q", *self.options, *words], cwd="/", env=dict(os.environ, LC_ALL="C"))
+        output = "".join(f"{line}\n" for line in lines)
         with open(self.folder / "apt.log", "a", encoding="utf-8") as log:
-            log.write(f"$ {program} {' '.join(words)}\n{process.stdout}")
-        return process.stdout
+            log.write(f"$ {program} {' '.join(words)}\n{output}")
+        return output
 
     def update(self, places, arches=""):
         """{reason: [suite]} of what could not be fetched for these [(mirror, suite)]. arches: others than this
@@ -95,10 +94,10 @@ class Apt:
         """{(mirror, suite): code name} of those whose Release file is here."""
         found = {}
         for mirror, suite, name in RELEASE.findall(self.run("apt-get", "update", "--print-uris")):
-            for path in (self.folder / "lists" / name, self.folder / "lists" / name.replace("InRelease", "Release")):
-                codename = re.search(r"^Codename: (\S+)", path.read_text(), re.M) if path.exists() else None
-                if codename:
-                    found[mirror, suite] = codename[1]
+            texts = (cli.text_of(self.folder / "lists" / file) for file in (name, name.replace("InRelease", "Release")))
+            codename = re.search(r"^Codename: (\S+)", "".join(texts), re.M)
+            if codename:
+                found[mirror, suite] = codename[1]
         return found
 
 
@@ -157,11 +156,9 @@ def suites(apt, mirror, known, say):
 def versions(apt, name):
     """{version: [suite]}, the newest first."""
     found = {}
-    for line in apt.run("apt-cache", "madison", name).splitlines():
-        fields = [field.strip() for field in line.split("|")]
-        if len(fields) == 3 and fields[0] == name:
-            suite = fields[2].split()[1].split("/")[0]
-            found.setdefault(fields[1], []).append(suite)
+    listed = apt.run("apt-cache", "madison", name)
+    for version, suite in re.findall(rf"^ *{re.escape(name)} *\| *(\S+) *\| *\S+ ([^/\s]+)", listed, re.M):
+        found.setdefault(version, []).append(suite)
     return found
 
 

@@ -13,8 +13,8 @@ import json
 import re
 from typing import NamedTuple
 
-from gup import splat
-from gup.cli import Failure
+from gup import splat, verdict
+from gup.cli import Failure, text_of
 
 FIGURE = re.compile(r"gup_bench: (\w+) (\w+) (\w+) (read|write) ([1-9]\d*) ([1-9]\d*) (\d+)$")
 # configs/gup-test/init: KiB of a folio, what gup_test was asked for, and what it said.
@@ -82,13 +82,9 @@ def one_cpu(lines, where):
                           "with two, a 'pause' of a spinning CPU counts as 1 or as 20,000,000: what the other does")
 
 
-def console(folder):
-    return (folder / "console.log").read_text(encoding="utf-8", errors="replace").splitlines()
-
-
 def figures_of(folder):
     log = folder / "console.log"
-    found = figures(console(folder), log)
+    found = figures(text_of(log).splitlines(), log)
     silent = [f"{group}.{layout}" for group, layout in passed_tests(folder)
               if not any(key.group == group and key.layout == layout for key in found)]
     if silent:
@@ -99,11 +95,9 @@ def figures_of(folder):
 
 def passed_tests(folder):
     """[(group, layout)] of the tests of the suite, gup_bench_<group> <layout>."""
-    path = folder / "kunit.json"
-    suites = json.loads(path.read_text())["sub_groups"] if path.exists() else []
-    return [(group["name"].removeprefix("gup_bench_"), case["name"])
-            for suite in suites for group in suite.get("sub_groups", [])
-            for case in group.get("test_cases", []) if case["status"] == "PASS"]
+    passed = verdict.leaves(json.loads(text_of(folder / "kunit.json") or "{}"))["PASS"]
+    names = (name.split(".", 2) for name in passed if name.count(".") > 1)
+    return [(group.removeprefix("gup_bench_"), layout) for _, group, layout in names]
 
 
 def compare(base, series):
@@ -121,8 +115,12 @@ def ratio(series, base):
     return series / base if base else (1.0 if not series else float("inf"))
 
 
+def key_of(row):
+    return Key(*(row[field] for field in Key._fields))
+
+
 def name_of(row):
-    return str(Key(*(row[field] for field in Key._fields)))
+    return str(key_of(row))
 
 
 # -------------------------------------------------------------------------- gate

@@ -15,7 +15,8 @@ import typing
 
 from gup import cli, debkernels, guest, source
 from gup.arch import X86
-from gup.cli import BUILD, CACHE, CPUS, ROOT, Checks, lines_of
+from gup.cli import BUILD, CACHE, CPUS, ROOT, lines_of
+from gup.counts import Checks
 from gup.kernel import Kernel
 from gup.packages import need
 from gup.workspace import Workspace
@@ -182,13 +183,15 @@ def debian_kernels(checks, machine, packages, headers, forms):
         packages.unpack(one.needs[1], one.arch)
         folder = sources(forms, BUILD / f"forms/run-{one.name}")
         wrong = debkernels.modules(one, folder, folder / "make.log")
-        if any("GLIBC" in line for line in wrong):
-            cli.note(f"{one.needs[1]} wants a newer C library than there is here: not run")
+        newer = [line for line in wrong if re.search(r"GLIBC_|unrecognized command-line option", line)]
+        if newer:
+            cli.note(f"not run, its tools and flags are of a newer Debian: {newer[0].strip()}")
             continue
         checks.add(f"modules for {one.name}", wrong)
         image = None if wrong else packages.image(one)
         if image:
             ran[one.name] = run(checks, machine, one.name, image, forms, folder)
+    checks.add("some kernel of Debian was run", [] if ran else ["none, see above"])
     return ran
 
 

@@ -7,6 +7,12 @@ import subprocess
 from gup.cli import complain
 
 
+def person(name, email, date):
+    """Author and committer, so that nobody else and no other time decides a commit's id."""
+    fields = {"NAME": name, "EMAIL": email, "DATE": date}
+    return {f"GIT_{role}_{field}": value for role in ("AUTHOR", "COMMITTER") for field, value in fields.items()}
+
+
 class Git:
     def __init__(self, directory, **environment):
         self.directory = str(directory)

@@ -7,7 +7,6 @@ own, on what it prints.
 """
 
 import contextlib
-import json
 import os
 import pathlib
 import resource
@@ -67,7 +66,7 @@ def kvm_runs(qemu):
     memory = CACHE / "accelerator"
     boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     key = f"{boot} {shutil.which(qemu)}"
-    known = memory.read_text().splitlines() if memory.exists() else []
+    known = cli.text_of(memory).splitlines()
     if known[:1] != [key]:
         known = [key, "runs" if accelerator_runs(qemu, "kvm") else "hangs"]
         cli.write(memory, "\n".join(known) + "\n")
@@ -108,13 +107,6 @@ class Machine:
                 *(["-cpu", self.cpu] if self.cpu else []), "-smp", str(self.cpus), "-m", self.memory, *board,
                 "-kernel", str(image), "-append", " ".join(arguments),
                 *(["-initrd", str(initrd)] if initrd else []), *self.extra]
-
-
-def emulator_version(arch):
-    """For keys of kept verdicts. UML is of the kernel itself."""
-    if not arch.emulator:
-        return ""
-    return subprocess.run([arch.emulator[0], "--version"], check=True, capture_output=True, text=True).stdout
 
 
 def probe(arch, emulate=None):
@@ -202,5 +194,5 @@ def run(command, folder, silent=limits.SILENT, also=None):
             process.stdout.close()
     found = {"end": end, "status": process.returncode if end == "exit" else None,
              "seconds": round(time.monotonic() - start, 2), "silence_allowed": round(allowed, 1)}
-    (folder / "guest.json").write_text(json.dumps(found, indent=1) + "\n")
+    cli.save(folder / "guest.json", found)
     return found

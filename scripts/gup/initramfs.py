@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 
+from gup import cli
 from gup.cli import Failure, lines_of
 from gup.packages import need
 
@@ -30,14 +31,11 @@ def make_programs(kernel):
     """What configs/NAME/programs says."""
     for line in lines_of(kernel.folder / "programs"):
         name, *sources = line.split()
-        done = subprocess.run(
-            [kernel.arch.compiler, "-O2", "-static", "-U_FORTIFY_SOURCE", "-I.", "-Itools/testing/selftests",
-             "-isystem", "tools/include/uapi", "-o", str(kernel.out / name), *sources, "-lpthread", "-lm"],
-            cwd=kernel.tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         log = kernel.out / f"{name}.log"
-        log.write_text(done.stdout)
-        if done.returncode:
-            error = re.search(r".*error:.*", done.stdout)
+        if cli.logged([kernel.arch.compiler, "-O2", "-static", "-U_FORTIFY_SOURCE", "-I.", "-Itools/testing/selftests",
+                       "-isystem", "tools/include/uapi", "-o", str(kernel.out / name), *sources, "-lpthread", "-lm"],
+                      log, cwd=kernel.tree):
+            error = re.search(r".*error:.*", cli.text_of(log))
             raise Failure("build", error[0] if error else f"{name} does not compile", f"the whole log is {log}")
 
 

@@ -7,19 +7,8 @@ import re
 
 def options(text, check=False):
     """{option: value} of a .config or fragment; "n" for "is not set"."""
-    found = {}
-    for line in text.splitlines():
-        if check:
-            if not line.startswith("#CHECK#"):
-                continue
-            line = line[len("#CHECK#"):]
-        unset = re.match(r"# (CONFIG_\w+) is not set", line)
-        value = re.match(r"(CONFIG_\w+)=(.*)$", line)
-        if unset:
-            found[unset[1]] = "n"
-        elif value:
-            found[value[1]] = value[2].split("#")[0].strip()
-    return found
+    lines = re.findall(rf"^{'#CHECK#' if check else ''}(?:# (CONFIG_\w+) is not set|(CONFIG_\w+)=(.*))", text, re.M)
+    return {unset or option: "n" if unset else value.split("#")[0].strip() for unset, option, value in lines}
 
 
 def lost(dotconfig, fragments):

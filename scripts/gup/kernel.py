@@ -21,15 +21,20 @@ import pathlib
 import re
 import shutil
 import subprocess
+import time
+import types
 
 from gup import cli, kconfig, suites
 from gup.arch import X86
-from gup.cli import CACHE, ROOT, Failure, lines_of, note
+from gup.cli import CACHE, ROOT, Failure, lines_of, note, text_of
 from gup.packages import need
 
 CONFIGS = ROOT / "configs"
 FRAGMENTS = CONFIGS / "fragments"
-CODE = [pathlib.Path(__file__), pathlib.Path(kconfig.__file__)]
+CCACHE = {"CCACHE_DIR": str(CACHE / "ccache"), "CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1",
+          "CCACHE_COMPILERCHECK": "content"}
+NOBODY = {"KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970", "KBUILD_BUILD_USER": "gup",
+          "KBUILD_BUILD_HOST": "localhost", "KBUILD_BUILD_VERSION": "1"}
 
 
 def names():
@@ -55,14 +60,16 @@ def packages(config):
 
 
 @functools.cache
-def compiler_version(compiler):
-    return subprocess.run([compiler, "--version"], check=True, capture_output=True, text=True).stdout
+def version(program):
+    """What it says of itself, for keys."""
+    return subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout
 
 
 def digest(*parts):
-    """Of texts, and of files by what they hold."""
+    """Of texts, and of files and modules by what they hold."""
     found = hashlib.sha256()
     for part in parts:
+        part = pathlib.Path(part.__file__) if isinstance(part, types.ModuleType) else part
         data = part.read_bytes() if hasattr(part, "read_bytes") else str(part).encode()
         found.update(b"%d " % len(data) + data)
     return found.hexdigest()
@@ -71,8 +78,7 @@ def digest(*parts):
 class Kernel:
     """One, in the folder "out" of the workspace."""
 
-    def __init__(self, workspace, config="reference", arch=X86, jobs=cli.CPUS, out=None, fragments=None,
-                 leave_out=()):
+    def __init__(self, workspace, config="reference", arch=X86, jobs=cli.CPUS, out=None, fragments=None, leave_out=()):
         self.workspace, self.config, self.arch, self.jobs = workspace, named(config), arch, jobs
         self.tree, self.folder = workspace.tree, CONFIGS / config
         self.out = workspace.folder / "o" / (out or arch.suffix(config))
@@ -106,14 +112,9 @@ class Kernel:
     def has_needs(self, fragment):
         """A fragment may be for what a patch of the series brings, and says so by
         "#NEEDS#SYMBOL", or "#NEEDS#FILE" with a slash in it; is that patch there?"""
-        for wanted in re.findall(r"^#NEEDS#(\S+)", fragment.read_text(), re.M):
-            if "/" in wanted:
-                there = (self.tree / wanted).exists()
-            else:
-                there = f"config {wanted}" in (self.tree / "mm/Kconfig").read_text().splitlines()
-            if not there:
-                return False
-        return True
+        symbols = (self.tree / "mm/Kconfig").read_text().splitlines()
+        return all((self.tree / wanted).exists() if "/" in wanted else f"config {wanted}" in symbols
+                   for wanted in re.findall(r"^#NEEDS#(\S+)", fragment.read_text(), re.M))
 
     def suites(self, glob=None):
         """Those that must run; none where the kernel does not offer them yet."""
@@ -128,8 +129,8 @@ class Kernel:
 
     def parts(self):
         """What decides what a clean tree builds to, but for the tree."""
-        return [*self.fragments, *self.headers, *sorted(self.folder.iterdir()), self.arch, *CODE,
-                compiler_version(self.arch.compiler)]
+        return [*self.fragments, *self.headers, *sorted(self.folder.iterdir()), self.arch, pathlib.Path(__file__),
+                kconfig, version(self.arch.compiler)]
 
     def tree_parts(self):
         """The tree, but for the kernel's own documentation."""
@@ -151,31 +152,23 @@ class Kernel:
     def make(self, log, *words):
         """Status. Nothing of the day, the user or the machine may get into the objects: a
         kernel can be made again to the byte, and ccache hits across trees and clones."""
-        with open(log, "w", encoding="utf-8") as file:
-            return cli.call(
-                ["make", "-C", str(self.tree), f"O={self.out}", f"ARCH={self.arch.make}",
-                 f"CC=ccache {self.arch.compiler}", "LOCALVERSION=", *self.make_words, f"-j{self.jobs}", *words],
-                stdout=file, stderr=subprocess.STDOUT, env=dict(
-                    os.environ, CCACHE_DIR=str(CACHE / "ccache"), CCACHE_BASEDIR=str(ROOT), CCACHE_NOHASHDIR="1",
-                    CCACHE_COMPILERCHECK="content", KBUILD_BUILD_TIMESTAMP="Thu Jan  1 00:00:00 UTC 1970",
-                    KBUILD_BUILD_USER="gup", KBUILD_BUILD_HOST="localhost", KBUILD_BUILD_VERSION="1"))
+        return cli.logged(
+            ["make", "-C", str(self.tree), f"O={self.out}", f"ARCH={self.arch.make}", f"CC=ccache {self.arch.compiler}",
+             "LOCALVERSION=", *self.make_words, f"-j{self.jobs}", *words], log, env={**os.environ, **CCACHE, **NOBODY})
 
     def configure(self):
         """Merge the fragments and see that each option survived. A .config that comes out the
         same keeps its time, so that make does not look at it again."""
         stamp, config, done = self.config_stamp(), self.out / ".config", self.out / "configured"
-        if config.exists() and done.exists() and done.read_text() == digest(stamp, config):
+        if config.exists() and text_of(done) == digest(stamp, config):
             return
         cli.stage("config", f"{self.config}: {len(self.fragments)} fragments over {self.over}")
         before = (config.read_bytes(), config.stat()) if config.exists() else None
         log = self.out / "config.log"
-        with open(log, "w", encoding="utf-8") as file:
-            merged = subprocess.run(
-                ["scripts/kconfig/merge_config.sh", *["-n"] * (self.over == "allnoconfig"), "-O", str(self.out),
-                 *map(str, self.fragments)], cwd=self.tree, stdout=file, stderr=subprocess.STDOUT, check=False,
-                env=dict(os.environ, ARCH=self.arch.make, LOCALVERSION=""))
-        if merged.returncode:
-            cli.complain("\n".join(log.read_text(errors="replace").splitlines()[-10:]))
+        if cli.logged(["scripts/kconfig/merge_config.sh", *["-n"] * (self.over == "allnoconfig"), "-O", str(self.out),
+                       *map(str, self.fragments)], log, cwd=self.tree,
+                      env=dict(os.environ, ARCH=self.arch.make, LOCALVERSION="")):
+            cli.complain("\n".join(text_of(log).splitlines()[-10:]))
             raise Failure("config", f"merge_config.sh failed, see {log}", "look at the fragments in configs/")
         lost = kconfig.lost(config, self.fragments)
         if lost:
@@ -192,7 +185,7 @@ class Kernel:
     def build(self):
         """Configure and make, or nothing where the same was built."""
         stamp, built, clean = self.stamp(), self.out / "built", not self.workspace.local
-        if clean and self.image.exists() and built.exists() and built.read_text() == stamp:
+        if clean and self.image.exists() and text_of(built) == stamp:
             cli.stage("build", f"unchanged: {self.image}")
             return
         built.unlink(missing_ok=True)
@@ -215,7 +208,7 @@ class Kernel:
         self.keep_warnings()
         if status:
             self.explain(log)
-        text = log.read_text(errors="replace")
+        text = text_of(log)
         warnings = self.known_warnings() if clean else [line for line in text.splitlines() if "warning:" in line]
         note(f"{len(re.findall(r'^ +(?:CC|AS) ', text, re.M))} objects compiled, {len(warnings)} warnings")
 
@@ -226,20 +219,17 @@ class Kernel:
         if not building.exists():
             return
         kept = self.out / f"warnings.{building.read_text()}"
-        old = kept.read_text().splitlines() if kept.exists() else []
-        new = log.read_text(errors="replace").splitlines() if log.exists() else []
-        found = sorted({*old, *(line for line in new if "warning:" in line)})
-        kept.write_text("".join(line + "\n" for line in found))
+        lines = text_of(kept).splitlines() + text_of(log).splitlines()
+        kept.write_text("".join(f"{line}\n" for line in sorted({line for line in lines if "warning:" in line})))
         building.unlink()
 
     def known_warnings(self):
         """Of all makes of what is checked out."""
-        kept = self.out / f"warnings.{self.workspace.head}"
-        return kept.read_text().splitlines() if kept.exists() else []
+        return text_of(self.out / f"warnings.{self.workspace.head}").splitlines()
 
     def explain(self, log):
         """Why make failed."""
-        lines = log.read_text(errors="replace").splitlines()
+        lines = text_of(log).splitlines()
         if any("No space left on device" in line for line in lines):
             raise Failure("environment", f"the disk is full: {self.out}", "free some space and run the same command again")
 
@@ -253,13 +243,21 @@ class Kernel:
         line = last if what is None else lines[what]
         raise Failure("build", line.removeprefix(f"{self.tree}/"), f"the whole log is {log}")
 
-    def make_object(self, name, log="object.log"):
+    def make_object(self, name):
         """Configured and compiled, whatever was there before."""
         self.configure()
-        (self.out / name).unlink(missing_ok=True)
-        if self.make(self.out / log, name):
-            self.explain(self.out / log)
-        return self.out / name
+        made, log = self.out / name, self.out / "object.log"
+        made.unlink(missing_ok=True)
+        if self.make(log, name):
+            self.explain(log)
+        return made
+
+
+def remove_unused(folder, days=60):
+    """The files of a folder of the cache that nobody has used for so long."""
+    for path in folder.glob("*"):
+        if time.time() - path.stat().st_mtime > days * 86400:
+            path.unlink(missing_ok=True)
 
 
 def remove_old(folder, keep):

@@ -59,8 +59,7 @@ def judge(lines, guest, kunit, glob):
     ended = guest["end"] == "exit" and any("reboot: " in line for line in lines)
     if not failed and not ended and glob == kernel_glob(glob):
         # Which parameter it died in is not known.
-        failed = [name for name in list(said)[-1:]
-                  if name.count(".") == 1 and fnmatch.fnmatchcase(name, glob)]
+        failed = [name for name in list(said)[-1:] if name.count(".") == 1 and fnmatch.fnmatchcase(name, glob)]
     if failed:
         return {"state": "fails", "tests": failed, "lines": said[failed[0]][:8]}
     crashed = [name for name in names["FAIL"] + names["ERROR"] if name not in said]

@@ -27,6 +27,11 @@ class Broken(Exception):
     """What is wrong with the report."""
 
 
+def must(good, what):
+    if not good:
+        raise Broken(what)
+
+
 class Group:
     """What came below one header so far."""
 
@@ -37,27 +42,19 @@ class Group:
         return LEVELS[self.level] + (f" {self.name}" if self.name else "")
 
     def add(self, number, word):
-        if self.plan is None and self.level < PARAMETERS:
-            raise Broken(f"{self} has results and no plan")
-        if number != self.results + 1:
-            raise Broken(f"{self} has result {number} where {self.results + 1} was due")
-        if self.plan is not None and number > self.plan:
-            raise Broken(f"{self} has more results than the {self.plan} planned")
+        must(self.plan is not None or self.level >= PARAMETERS, f"{self} has results and no plan")
+        must(number == self.results + 1, f"{self} has result {number} where {self.results + 1} was due")
+        must(self.plan is None or number <= self.plan, f"{self} has more results than the {self.plan} planned")
         self.results += 1
         self.bad = self.bad or word == "not ok"
 
     def end(self, name, word, skipped):
         """Its own result came."""
-        if self.name is not None and self.name != name:
-            raise Broken(f"{self} ended with the result of '{name}'")
-        if self.plan is None and self.level < PARAMETERS:
-            raise Broken(f"{self} has no plan")
-        if self.plan is not None and self.results != self.plan:
-            raise Broken(f"{self} has {self.results} results of {self.plan}")
-        if not self.results and not skipped:
-            raise Broken(f"{self} has no result")
-        if self.bad != (word == "not ok"):
-            raise Broken(f"{self} is '{word}', unlike its results")
+        must(self.name in (None, name), f"{self} ended with the result of '{name}'")
+        must(self.plan is not None or self.level >= PARAMETERS, f"{self} has no plan")
+        must(self.plan in (None, self.results), f"{self} has {self.results} results of {self.plan}")
+        must(self.results or skipped, f"{self} has no result")
+        must(self.bad == (word == "not ok"), f"{self} is '{word}', unlike its results")
 
 
 class Report:
@@ -71,8 +68,7 @@ class Report:
         text, stamped = plain(line), bool(STAMP.match(line))
         if self.stamped is None and HEADER.fullmatch(text):
             self.stamped = stamped
-        if not self.whole and TORN.match(text):
-            raise Broken(f"a kernel message tore a line of the report: {text.strip()}")
+        must(self.whole or not TORN.match(text), f"a kernel message tore a line of the report: {text.strip()}")
         # What programs of the guest print has no stamp, if the kernel's lines have one.
         if stamped != self.stamped:
             return
@@ -83,10 +79,8 @@ class Report:
                 take(len(match[1]) // 4, *match.groups()[1:])
 
     def header(self, level):
-        if self.whole:
-            raise Broken("a second report begins, of which kunit.py reads nothing")
-        if level != len(self.groups) or level > PARAMETERS:
-            raise Broken("a header is not where one is due: " + self.where())
+        must(not self.whole, "a second report begins, of which kunit.py reads nothing")
+        must(level == len(self.groups) <= PARAMETERS, f"a header is not where one is due: {self.where()}")
         self.groups.append(Group(level))
 
     def where(self):
@@ -97,20 +91,19 @@ class Report:
             self.groups[-1].name = name
 
     def take_plan(self, level, number):
-        if level != len(self.groups) - 1 or self.groups[-1].plan is not None or self.groups[-1].results:
-            raise Broken("a plan is not where one is due: " + self.where())
+        due = level == len(self.groups) - 1 and self.groups[-1].plan is None and not self.groups[-1].results
+        must(due, f"a plan is not where one is due: {self.where()}")
         self.groups[-1].plan = int(number)
         self.end_of_report()
 
     def result(self, level, word, number, name, skipped):
-        if self.whole:
-            raise Broken(f"result {number} ({name}) comes behind the end of the report")
-        if not 0 <= len(self.groups) - 1 - level <= 1:
-            raise Broken(f"result {number} ({name}) is not where one is due: {self.where()}")
-        below = self.groups.pop() if level + 2 == len(self.groups) else None
-        if below:
-            below.end(name, word, skipped)
-        if not below or not below.results:
+        must(not self.whole, f"result {number} ({name}) comes behind the end of the report")
+        below = len(self.groups) - 1 - level
+        must(below in (0, 1), f"result {number} ({name}) is not where one is due: {self.where()}")
+        group = self.groups.pop() if below else None
+        if group:
+            group.end(name, word, skipped)
+        if not group or not group.results:
             self.counts["skipped" if skipped else "passed" if word == "ok" else "failed"] += 1
         self.groups[-1].add(int(number), word)
         self.end_of_report()

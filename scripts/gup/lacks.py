@@ -1,18 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """What kunit/um-lacks says that a run on User Mode Linux cannot have."""
 
+import collections
 import re
-from typing import NamedTuple
 
 from gup.cli import ROOT, Failure
 
-
-class Lacks(NamedTuple):
-    """What a run on UML cannot have; of tests the reasons."""
-    kinds: set
-    cells: set
-    skipped: dict
-    slow: dict
+# What a run on UML cannot have; of tests, which are skipped or slow, the reasons.
+Lacks = collections.namedtuple("Lacks", "kinds cells skipped slow")
 
 
 def um_lacks(path=ROOT / "kunit/um-lacks"):

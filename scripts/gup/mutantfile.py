@@ -8,6 +8,7 @@ import tempfile
 
 from gup.cli import ROOT, Failure, note, write
 from gup.git import Git
+from gup.refresh import DIFF
 
 MUTANTS = ROOT / "kunit/mutants"
 
@@ -103,27 +104,22 @@ def keep_line_numbers(git, repo):
 
 # ----------------------------------------------------------------------- refresh
 
-# As for the series, but without blob ids, which change whenever a file does.
-DIFF = ["diff-tree", "-p", "--no-ext-diff", "--no-textconv", "--no-color", "--src-prefix=a/",
-        "--dst-prefix=b/", "--diff-algorithm=histogram", "--indent-heuristic", "--no-renames"]
 CONTEXT, MOST_CONTEXT = 3, 40
 
 
 def put(git, mutant):
     """Apply it to git's index, exactly or with less context: how it went, or None."""
-    for context in (None, 2, 1):
-        less = [] if context is None else [f"-C{context}"]
-        result = git.run("apply", "--cached", "-v", "--whitespace=nowarn", *less, str(mutant.path),
-                         check=False, LC_ALL="C")
-        if not result.returncode:
-            return "" if context is None else f"fuzz: only {context} lines of context match, look at it"
+    for less in ([], ["-C2"], ["-C1"]):
+        if git.good("apply", "--cached", "--whitespace=nowarn", *less, str(mutant.path)):
+            return f"fuzz: only {less[0][2:]} lines of context match, look at it" if less else ""
     return None
 
 
 def exported(git, mutant, head, tree):
     """Its diff, with as much context as says where each hunk belongs."""
     for context in range(CONTEXT, MOST_CONTEXT + 1):
-        text = git.run(*DIFF, f"--unified={context}", head, tree).stdout.decode()
+        text = git.run("diff-tree", *DIFF, f"--unified={context}", head, tree).stdout.decode()
+        # Without blob ids, which change whenever a file does.
         mutant.diff = "".join(line for line in text.splitlines(True) if not line.startswith("index "))
         mutant.hunks = list(hunks(mutant.diff))
         if not mutant.out_of_place(git, head):

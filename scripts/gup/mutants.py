@@ -26,7 +26,7 @@ import time
 
 from gup import arch, boot, cli, guest, initramfs, kernel, killed, ktap, limits, mutantfile, results, series, source
 from gup import splat, verdict
-from gup.cli import CACHE, End, Failure, note
+from gup.cli import CACHE, Failure, note, text_of
 from gup.killed import judge, kernel_glob, worst
 from gup.mutantfile import load
 from gup.packages import need
@@ -36,7 +36,6 @@ USAGE = "scripts/mutants [OPTION]..."
 EXCLUDE = ("--refresh --list --only --part --config --arch --changed --again --keep-going --timeout --jobs",
            "--list --arch --changed --again --keep-going --timeout --jobs", "--changed --again")
 KEPT = CACHE / "mutants"
-KEEP_DAYS = 60
 
 # Each verdict but "killed", and the class of the exit-code table that it means.
 BAD = {"does not apply": "apply", "did not build": "build", "no such test": "test",
@@ -56,8 +55,7 @@ def options(parser):
     add(parser, "--config NAME", "the mutants for this configuration (reference)", kernel.named, default="reference")
     add(parser, "--arch NAME", f"one of: {' '.join(arch.ARCHES)}. On um a mutant takes seconds, but not each can be "
         "tried", arch.named, default=arch.X86)
-    boot.timeout(parser)
-    add(parser, "--jobs N", f"compile with N jobs ({cli.CPUS})", cli.jobs, default=cli.CPUS)
+    boot.timeout_and_jobs(parser)
 
 
 # --------------------------------------------------------------------- selecting
@@ -69,8 +67,7 @@ def selected(options):
         if not any(fnmatch.fnmatchcase(mutant.name, glob) for mutant in mutants):
             raise Failure("usage", f"no mutant matches '{glob}'", "scripts/mutants --list shows them")
     if options.only:
-        mutants = [mutant for mutant in mutants
-                   if any(fnmatch.fnmatchcase(mutant.name, glob) for glob in options.only)]
+        mutants = [mutant for mutant in mutants if any(fnmatch.fnmatchcase(mutant.name, glob) for glob in options.only)]
     if options.part:
         mutants = series.part(mutants, options.part)
     others = [mutant for mutant in mutants if mutant.config != options.config]
@@ -91,10 +88,7 @@ def kept(key):
 
 
 def keep(key, outcome):
-    KEPT.mkdir(parents=True, exist_ok=True)
-    for path in KEPT.glob("*.json"):
-        if time.time() - path.stat().st_mtime > KEEP_DAYS * 86400:
-            path.unlink(missing_ok=True)
+    kernel.remove_unused(KEPT)
     cli.write(KEPT / f"{key}.json", json.dumps(outcome, indent=1) + "\n")
 
 
@@ -113,7 +107,7 @@ def booter(the_kernel, silent):
         command = machine.command(the_kernel.image, named, initrd)
         ended = guest.run(command, folder, silent * the_kernel.arch.slow)
         results.kunit_parse(the_kernel.tree, folder)
-        lines = (folder / "console.log").read_text(encoding="utf-8", errors="replace").splitlines(True)
+        lines = text_of(folder / "console.log").splitlines(True)
         if not any(line.strip() for line in lines):
             raise Failure("boot", f"the guest printed nothing, see {folder}/qemu.err")
         found = folder / "kunit.json"
@@ -132,11 +126,8 @@ class Run:
         self.mutants, self.key, self.arch, self.config, self.folder = mutants, key, architecture, config, folder
         self.not_here = f"not on {architecture.name}"  # the verdict on one that can tell nothing there
         self.boot, self.unmutated, self.since = None, None, 0
-        self.outcomes = {}
-        for mutant in [] if again else mutants:
-            outcome = kept(self.key_of(mutant))
-            if outcome:
-                self.outcomes[mutant.name] = {**outcome, "name": mutant.name, "kept": True}
+        found = {} if again else {mutant.name: kept(self.key_of(mutant.path)) for mutant in mutants}
+        self.outcomes = {name: {**outcome, "name": name, "kept": True} for name, outcome in found.items() if outcome}
         # Those that touch the same files in a row: less to compile.
         self.missing = sorted((mutant for mutant in mutants if mutant.name not in self.outcomes),
                               key=lambda mutant: (mutant.files, mutant.name))
@@ -144,14 +135,11 @@ class Run:
         for mutant in self.missing:
             for glob in mutant.globs:
                 runs[glob] = max(runs.get(glob, 1), mutant.runs)
-        self.base = {glob: (None if again else kept(self.key_of_base(glob, number))) or {"glob": glob, "runs": number}
+        self.base = {glob: (None if again else kept(self.key_of(glob, number))) or {"glob": glob, "runs": number}
                      for glob, number in runs.items()}
 
-    def key_of(self, mutant):
-        return kernel.digest(self.key, mutant.path)
-
-    def key_of_base(self, glob, runs):
-        return kernel.digest(self.key, glob, runs)
+    def key_of(self, *parts):
+        return kernel.digest(self.key, *parts)
 
     def wants_base(self):
         return any("state" not in found for found in self.base.values())
@@ -174,7 +162,7 @@ class Run:
                     note(f"without a mutant: {glob} {one['state']}: {' '.join(one['lines'][:1])}")
                     break
             else:
-                keep(self.key_of_base(glob, found["runs"]), found)
+                keep(self.key_of(glob, found["runs"]), found)
 
     def globs_here(self, mutant):
         """What of its tests runs on this architecture. On x86_64 all have to."""
@@ -200,7 +188,7 @@ class Run:
                    "killed_by": mutant.globs, "tests": list(tests), "lines": list(lines), "kept": False,
                    "seconds": round(time.time() - self.since, 1), **more}
         if what in ("killed", "survived", self.not_here):  # the others may be the machine's fault
-            keep(self.key_of(mutant), outcome)
+            keep(self.key_of(mutant.path), outcome)
         self.outcomes[mutant.name] = outcome
         print(row(outcome), flush=True)
 
@@ -208,8 +196,7 @@ class Run:
         """Into the tree. False if there is no use in building it, which is recorded."""
         self.since = time.time()
         bad = self.unproven(mutant)
-        misplaced = not bad and mutant.out_of_place(git, "HEAD")
-        if misplaced:
+        if not bad and (misplaced := mutant.out_of_place(git, "HEAD")):
             bad = "does not apply", [misplaced, "scripts/mutants --refresh"]
         if not bad:
             applied = git.run("apply", "--index", "--whitespace=nowarn", str(mutant.path), check=False)
@@ -229,7 +216,7 @@ class Run:
         (the_kernel.out / "built").unlink(missing_ok=True)
         if the_kernel.make(log, the_kernel.image.name):
             cli.need_space(the_kernel.out, 100)  # the likely reason
-            lines = log.read_text(errors="replace").splitlines()
+            lines = text_of(log).splitlines()
             errors = [line for line in lines if re.search(r"error:|undefined reference|\*\*\*", line)]
             self.record(mutant, "did not build", (errors or lines[-1:])[:3])
         elif self.unmutated == kernel.digest(the_kernel.image):
@@ -278,9 +265,9 @@ class Run:
         outcomes = [self.outcomes[mutant.name] for mutant in self.mutants if mutant.name in self.outcomes]
         missing = [mutant.name for mutant in self.mutants if mutant.name not in self.outcomes]
         counts = {what: sum(o["verdict"] == what for o in outcomes) for what in ("killed", *BAD, self.not_here)}
-        (self.folder / "result.json").write_text(json.dumps({
+        cli.save(self.folder / "result.json", {
             "key": self.key, "config": self.config, "arch": self.arch.name, "base": self.base, "counts": counts,
-            "not_run": missing, "mutants": outcomes}, indent=1) + "\n")
+            "not_run": missing, "mutants": outcomes})
         (self.folder / "table").write_text("".join(row(o) + "\n" for o in outcomes))
         bad = [o for o in outcomes if o["verdict"] in BAD]
         if bad:
@@ -324,13 +311,6 @@ def prepared_tree():
         refuse_local="mutants are to differ from the series by one bug")
 
 
-def verdict_key(the_kernel):
-    code = [pathlib.Path(module.__file__) for module in
-            (mutantfile, killed, guest, limits, initramfs, splat, verdict, ktap)]
-    return kernel.digest(the_kernel.tree_parts(), *the_kernel.parts(), the_kernel.boot_arguments(), *code,
-                         pathlib.Path(__file__), guest.emulator_version(the_kernel.arch))
-
-
 def run_all(run, the_kernel, options):
     workspace = the_kernel.workspace
     the_kernel.configure()
@@ -368,12 +348,11 @@ def main(options):
     the_kernel = kernel.Kernel(prepared_tree(), options.config, options.arch, options.jobs)
     for mutant in others:
         note(f"left out, wants --config {mutant.config}: {mutant.name}")
-    run = Run(mutants, verdict_key(the_kernel), options.arch, options.config, results.new(), options.again)
+    key = kernel.digest(the_kernel.tree_parts(), *results.decides(the_kernel, mutantfile, killed, splat, verdict, ktap),
+                        pathlib.Path(__file__))
+    run = Run(mutants, key, options.arch, options.config, results.new(), options.again)
     if options.changed:
         run.mutants = run.missing
     if run.missing:
         run_all(run, the_kernel, options)
-    kind, summary = run.conclude()
-    if kind != "pass":
-        raise End(kind, summary)
-    return summary
+    return cli.passed(*run.conclude())

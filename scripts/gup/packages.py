@@ -10,42 +10,23 @@ import time
 from gup import cli
 from gup.cli import Failure, note
 
-# group:what:package, where "what" is a program, or a file that must exist.
-PACKAGES = """
-fetch:git:git
-fetch:xz:xz-utils
-fetch:/etc/ssl/certs/ca-certificates.crt:ca-certificates
-build:gcc:gcc
-build:/usr/include/stdio.h:libc6-dev
-build:make:make
-build:bc:bc
-build:bison:bison
-build:flex:flex
-build:ccache:ccache
-build:perl:perl
-build:/usr/include/libelf.h:libelf-dev
-build:/usr/include/openssl/opensslv.h:libssl-dev
-boot:qemu-system-x86_64:qemu-system-x86
-initramfs:busybox:busybox-static
-forms:aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu
-forms:spatch:coccinelle
-selftests:/sbin/mkfs.ext4:e2fsprogs
-selftests:/usr/include/numa.h:libnuma-dev
-selftests:/usr/include/sys/capability.h:libcap-dev
-selftests:/usr/include/liburing.h:liburing-dev
-coverage:gcovr:gcovr
-manual:groff:groff-base
-manual:man:man-db
-manual:mandoc:mandoc
-sphinx:/usr/bin/sphinx-build:python3-sphinx
-plot:gnuplot:gnuplot-nox
-check:quilt:quilt
-check:sparse:sparse
-check:shellcheck:shellcheck
-check:codespell:codespell
-check:/usr/lib/python3/dist-packages/ply:python3-ply
-check:/usr/lib/python3/dist-packages/git:python3-git
-""".split()
+# For each group what:package, where "what" is a program, which may have its package's name, or a file that must exist.
+PACKAGES = {
+    "fetch": "git xz:xz-utils /etc/ssl/certs/ca-certificates.crt:ca-certificates",
+    "build": "gcc /usr/include/stdio.h:libc6-dev make bc bison flex ccache perl "
+             "/usr/include/libelf.h:libelf-dev /usr/include/openssl/opensslv.h:libssl-dev",
+    "boot": "qemu-system-x86_64:qemu-system-x86",
+    "initramfs": "busybox:busybox-static",
+    "forms": "aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu spatch:coccinelle",
+    "selftests": "/sbin/mkfs.ext4:e2fsprogs /usr/include/numa.h:libnuma-dev "
+                 "/usr/include/sys/capability.h:libcap-dev /usr/include/liburing.h:liburing-dev",
+    "coverage": "gcovr",
+    "manual": "groff:groff-base man:man-db mandoc",
+    "sphinx": "/usr/bin/sphinx-build:python3-sphinx",
+    "plot": "gnuplot:gnuplot-nox",
+    "check": "quilt sparse shellcheck codespell "
+             "/usr/lib/python3/dist-packages/ply:python3-ply /usr/lib/python3/dist-packages/git:python3-git",
+}
 
 # What apt says of a lock that another process has. DPkg::Lock::Timeout would wait for dpkg's
 # alone, and say so in the log only.
@@ -54,9 +35,9 @@ LOCKED = re.compile(r"^E: Could not get lock (\S+?)(?:\. It is held by (process 
 
 def missing(groups):
     """The packages of these groups that are not there."""
-    rows = [row.split(":") for row in PACKAGES]
-    return [package for group, what, package in rows if group in groups
-            and not (os.path.exists(what) if what.startswith("/") else shutil.which(what))]
+    wanted = [word.partition(":") for group in dict.fromkeys(groups) for word in PACKAGES[group].split()]
+    return [package or what for what, _, package in wanted
+            if not (os.path.exists(what) if what.startswith("/") else shutil.which(what))]
 
 
 def as_root():

@@ -54,8 +54,7 @@ BREATHE_PAGES = 32	# GUP_BREATHE of mm/gup.c
 def stretches(rows):
     """Lines about how long interrupts are off, and a lock is held: bounds, made of the
     figures of calls for 4096 pages. A figure has what is around the walk in it as well."""
-    by_key = {(row["layout"], row["row"]): row for row in rows
-              if row["group"] == "layout" and row["access"] == "write"}
+    by_key = {(row["layout"], row["row"]): row for row in rows if row["group"] == "layout" and row["access"] == "write"}
     yield from ("", "## The longest stretches", "",
                 "Instructions, at most. GUP-fast has interrupts off during its walk, here for all 4096 pages. The slow",
                 f"path holds the lock of a page table for one page in base, and in series for up to {TABLE_PAGES}; but after",
@@ -96,16 +95,9 @@ def write(results, command, wall=False):
              "page is there and asked for by a call of its own; `_ro` is mapped read-only.", "",
              f"The text of mm/gup.o, without KUnit, has {result['base']['gup_text']} bytes in base and "
              f"{result['series']['gup_text']} in series ({result['gup_text_grown']:+})."]
-    for name in pictures:
-        lines += ["", f"![{PICTURES[name]}](performance/{name})"]
-    if result["gate"]:
-        lines += limits_table(result["gate"])
-    lines += stretches(result["rows"])
-    lines += doc_tables(result["rows"])
+    for name, title in pictures:
+        lines += ["", f"![{title}](performance/{name})"]
+    lines += limits_table(result["gate"]) if result["gate"] else []
+    lines += [*stretches(result["rows"]), *doc_tables(result["rows"])]
     (ROOT / "Documentation/performance.md").write_text("\n".join(lines) + "\n")
-    note(f"wrote Documentation/performance.md, {', '.join(pictures)}")
-
-
-PICTURES = {"layouts.svg": "Instructions per page by the order of the folios",
-            "calls.svg": "Instructions per page by pages per call",
-            "growth.svg": "Instructions per page by how much memory is resident"}
+    note(f"wrote Documentation/performance.md, {', '.join(name for name, _ in pictures)}")

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 """Pictures of what scripts/bench measured, by gnuplot."""
 
+import itertools
 import pathlib
 import subprocess
 import tempfile
 
 from gup.cli import Failure
+from gup.figures import SIDES
 
 SPDX = "<!-- SPDX-License-Identifier: GPL-2.0 -->"
-COLOURS = {"slow_pin": "#c03020", "fast_pin": "#2060b0"}
 NAMES = {"slow_pin": "pin_user_pages()", "fast_pin": "pin_user_pages_fast()"}
 ORDERS = ("order0", "order2", "order4", "order6", "order9", "pmd")
 LABELS = ("0", "2", "4", "6", "9", "PMD")
@@ -35,7 +36,7 @@ def curves(rows, group, x_of, layouts):
     found = {}
     for row in rows:
         if row["group"] == group and row["layout"] in layouts and row["row"] in NAMES and row["access"] == "write":
-            for side in ("base", "series"):
+            for side in SIDES:
                 found.setdefault((row["row"], side), []).append((x_of(row), row[side]))
     return {key: sorted(points) for key, points in found.items()}
 
@@ -43,14 +44,10 @@ def curves(rows, group, x_of, layouts):
 def blocks(found, prefix):
     """The data, and the plot command for it."""
     data, parts = "", []
-    for name in NAMES:
-        for side in ("base", "series"):
-            points = found.get((name, side))
-            if not points:
-                continue
+    for style, (name, side) in enumerate(itertools.product(NAMES, SIDES), 1):
+        if (name, side) in found:
             block = f"${prefix}_{name}_{side}"
-            data += f"{block} << EOD\n" + "".join(f"{x} {y:.4f}\n" for x, y in points) + "EOD\n"
-            style = 1 + 2 * list(NAMES).index(name) + (side == "series")
+            data += f"{block} << EOD\n" + "".join(f"{x} {y:.4f}\n" for x, y in found[name, side]) + "EOD\n"
             parts.append(f'{block} using 1:2 with linespoints ls {style} title "{NAMES[name]}, {side}"')
     return data, "plot " + ", \\\n     ".join(parts) + "\n"
 
@@ -99,27 +96,27 @@ def draw_panels(rows, path, group, x_of, settings):
     return True
 
 
-def draw_calls(rows, path):
-    return draw_panels(rows, path, "call", lambda row: row["per_call"], '''\
+CALLS = """\
 set logscale x 2
 set xtics (1, 8, 64, 512, 4096)
 set xlabel "pages per call"
 set xrange [0.8:5200]
-''')
-
-
-def draw_growth(rows, path):
-    return draw_panels(rows, path, "growth", lambda row: row["pages"] // 256, '''\
+"""
+GROWTH = """\
 set logscale x 4
 set xtics ("4 MiB" 4, "16" 16, "64" 64, "256" 256, "1 GiB" 1024, "4 GiB" 4096)
 set xlabel "resident memory, 1024 pages per call"
 set xrange [3:5500]
-''')
-
-
-PICTURES = {"layouts.svg": draw_layouts, "calls.svg": draw_calls, "growth.svg": draw_growth}
+"""
+PICTURES = {
+    "layouts.svg": ("Instructions per page by the order of the folios", draw_layouts),
+    "calls.svg": ("Instructions per page by pages per call",
+                  lambda rows, path: draw_panels(rows, path, "call", lambda row: row["per_call"], CALLS)),
+    "growth.svg": ("Instructions per page by how much memory is resident",
+                   lambda rows, path: draw_panels(rows, path, "growth", lambda row: row["pages"] // 256, GROWTH)),
+}
 
 
 def draw(rows, folder):
-    """The names of the pictures that these rows make."""
-    return [name for name, function in PICTURES.items() if function(rows, folder / name)]
+    """[(name, title)] of the pictures that these rows make."""
+    return [(name, title) for name, (title, function) in PICTURES.items() if function(rows, folder / name)]

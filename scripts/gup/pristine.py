@@ -4,29 +4,21 @@
 import pathlib
 import re
 
-from gup.cli import Failure
-from gup.git import Git
+from gup.cli import Failure, text_of
+from gup.git import Git, person
 from gup.series import PATCHES, Series
 
 RECORD = PATCHES / "base"
-# A base commit names nobody and no time: only the tree decides its id.
-NOBODY = {
-    "GIT_AUTHOR_NAME": "kernel source",
-    "GIT_AUTHOR_EMAIL": "kernel-source@invalid",
-    "GIT_AUTHOR_DATE": "@0 +0000",
-    "GIT_COMMITTER_NAME": "kernel source",
-    "GIT_COMMITTER_EMAIL": "kernel-source@invalid",
-    "GIT_COMMITTER_DATE": "@0 +0000",
-}
 
 
 def base_commit(git, tree):
-    """The commit for a kernel tree: no parent, so shallow clones do as well."""
+    """The commit for a kernel tree, which alone decides its id: no parent, so shallow clones do as well."""
     makefile = git.run("cat-file", "blob", f"{tree}:Makefile", check=False)
     if makefile.returncode:
         raise Failure("tree", "the archive holds no kernel: no Makefile at its top")
     version = ".".join(kernel_version(makefile.stdout.decode("utf-8", "replace")))
-    return git.text("commit-tree", tree, "-m", f"Linux {version}", **NOBODY)
+    nobody = person("kernel source", "kernel-source@invalid", "@0 +0000")
+    return git.text("commit-tree", tree, "-m", f"Linux {version}", **nobody)
 
 
 def kernel_version(makefile):
@@ -41,8 +33,7 @@ class Recorded:
     """patches/base: the blobs of the files that the series changes, and of which version."""
 
     def __init__(self):
-        lines = RECORD.read_text().splitlines() if RECORD.exists() else []
-        pairs = [line.split(None, 1) for line in lines if not line.startswith("#")]
+        pairs = [line.split(None, 1) for line in text_of(RECORD).splitlines() if not line.startswith("#")]
         self.blobs = {path: blob for blob, path in pairs if blob != "version"}
         self.version = dict(pairs).get("version", f"{Series().base}.x")
 
@@ -58,12 +49,10 @@ def base_record(git, base, head):
     recorded = Recorded()
     # Another stable release with the same files is no other base.
     version = recorded.version if RECORD.exists() and blobs == recorded.blobs else version_of(git, base)
-    lines = ["# SPDX-License-Identifier: GPL-2.0",
-             "# The files that the series changes, as they were in the base it was made on.",
-             "# Written by scripts/tree refresh; another v7.3.x will do if these are the same.",
-             f"version {version}",
-             *(f"{blob} {path}" for path, blob in blobs.items())]
-    return "".join(line + "\n" for line in lines)
+    return ("# SPDX-License-Identifier: GPL-2.0\n"
+            "# The files that the series changes, as they were in the base it was made on.\n"
+            "# Written by scripts/tree refresh; another v7.3.x will do if these are the same.\n"
+            f"version {version}\n" + "".join(f"{blob} {path}\n" for path, blob in blobs.items()))
 
 
 def version_of(git, base):
@@ -88,10 +77,8 @@ def check_base(repo, base):
     differ = recorded.differing(lambda path: git.blob(base, path))
     if not differ:
         return version, None
-    what = (f"the base {version} has other contents than the recorded {recorded.version} in: "
-            f"{', '.join(differ)}")
+    what = f"the base {version} has other contents than the recorded {recorded.version} in: {', '.join(differ)}"
     # Written by fetch, which found no kernel with the recorded files.
-    nearest = pathlib.Path(repo, "nearest")
-    if nearest.exists() and nearest.read_text().splitlines() == differ:
+    if text_of(pathlib.Path(repo, "nearest")).splitlines() == differ:
         return version, f"{what}; it is the nearest that fetch found (to look again: rm -r {repo})"
     raise Failure("tree", what, "use a tree whose files match, or rebase the series and refresh it")

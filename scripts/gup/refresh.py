@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """The commits of a tree as the files of patches/ and series."""
 
-import bisect
 import collections
+import itertools
 import re
 import tempfile
 
@@ -12,48 +12,39 @@ from gup.git import Git
 from gup.series import PATCHES, SERIES, Applier, Series
 
 # Every option that could come from a user's configuration is given.
-FORMAT_PATCH = [
-    "format-patch", "--stdout", "--zero-commit", "--no-numbered", "--no-signature",
-    "--no-cover-letter", "--no-base", "--no-thread", "--no-attach", "--no-signoff",
-    "--no-from", "--no-notes", "--encode-email-headers", "--no-ext-diff",
-    "--no-textconv", "--no-color", "--src-prefix=a/", "--dst-prefix=b/", "--stat=72",
-    "--summary", "--patch", "--unified=3", "--abbrev=12", "--diff-algorithm=histogram",
-    "--indent-heuristic", "--no-renames", "--subject-prefix=PATCH",
-]
+DIFF = ["-p", "--no-ext-diff", "--no-textconv", "--no-color", "--src-prefix=a/", "--dst-prefix=b/", "--no-renames",
+        "--diff-algorithm=histogram", "--indent-heuristic"]
+FORMAT_PATCH = ["format-patch", "--stdout", "--zero-commit", "--no-numbered", "--no-signature", "--no-cover-letter",
+                "--no-base", "--no-thread", "--no-attach", "--no-signoff", "--no-from", "--no-notes",
+                "--encode-email-headers", "--subject-prefix=PATCH", *DIFF,
+                "--stat=72", "--summary", "--unified=3", "--abbrev=12"]
 
 
 def subject_of(content):
     """The subject of a mail-format patch, unfolded and without [PATCH]."""
     head = content.decode("utf-8", "replace").split("\n\n", 1)[0]
-    found = re.search(r"^Subject: (.*(?:\n[ \t].*)*)", head, re.M)
-    text = re.sub(r"\n[ \t]", " ", found[1]) if found else ""
-    return re.sub(r"^\[PATCH[^]]*\] *", "", text)
+    found = re.search(r"^Subject: (?:\[PATCH[^]]*\] *)?(.*(?:\n[ \t].*)*)", head, re.M)
+    return re.sub(r"\n[ \t]", " ", found[1]) if found else ""
 
 
 def file_name(subject, taken):
     slug = re.sub(r"[^a-z0-9_]+", "-", subject.lower()).strip("-")
     if len(slug) > 60:  # cut between words
         slug = slug[:61].rpartition("-")[0] or slug[:60]
-    slug = slug or "patch"
-    name, number = f"{slug}.patch", 2
-    while name in taken:
-        name, number = f"{slug}-{number}.patch", number + 1
-    return name
+    names = itertools.chain([slug or "patch"], (f"{slug or 'patch'}-{number}" for number in itertools.count(2)))
+    return next(f"{name}.patch" for name in names if f"{name}.patch" not in taken)
 
 
 def increasing(values):
     """Indices of a longest non-decreasing subsequence."""
-    tails, last, before = [], [], {}
+    def rank(chain):
+        return len(chain), -values[chain[-1]]
+
+    chains = []  # the longest that ends with each value
     for index, value in enumerate(values):
-        place = bisect.bisect_right(tails, value)
-        tails[place:place + 1] = [value]
-        last[place:place + 1] = [index]
-        before[index] = last[place - 1] if place else None
-    chain, index = set(), last[-1] if last else None
-    while index is not None:
-        chain.add(index)
-        index = before[index]
-    return chain
+        before = max((chain for chain in chains if values[chain[-1]] <= value), key=rank, default=[])
+        chains.append([*before, index])
+    return set(max(chains, key=rank, default=[]))
 
 
 def place(series, names):
@@ -86,7 +77,7 @@ def numbered(series, placed):
 def export(repo, base, head):
     """{path: content} of what series and patches/ must be for BASE..HEAD."""
     git, series = Git(repo), Series()
-    if git.run("merge-base", "--is-ancestor", base, head, check=False).returncode:
+    if not git.good("merge-base", "--is-ancestor", base, head):
         raise Failure("tree", f"{head[:12]} does not descend from the base {base[:12]}",
                       f"rebase your commits onto it: git -C {repo} rebase")
     if git.text("rev-list", "--merges", f"{base}..{head}"):
@@ -129,12 +120,11 @@ def verify(repo, base, exported):
         for commit, (name, content) in exported:
             again = applier.apply(name, content)
             for what, form in forms.items():
-                old, new = (applier.git.text("show", "-s", f"--format={form}", c)
-                            for c in (commit, again))
+                old, new = (applier.git.text("show", "-s", f"--format={form}", c) for c in (commit, again))
                 if old != new:
-                    raise Failure("tree", f"the {what} of commit {commit[:12]} would not survive "
-                                  f"as a mail ({name})", "look for lines of '---' or of a diff in "
-                                  f"its message: git -C {repo} show {commit[:12]}")
+                    raise Failure("tree", f"the {what} of commit {commit[:12]} would not survive as a mail ({name})",
+                                  "look for lines of '---' or of a diff in its message: "
+                                  f"git -C {repo} show {commit[:12]}")
 
 
 def refresh(repo, base, head):

@@ -2,16 +2,17 @@
 """One guest with the suites of a built kernel, from its start to its verdict, and the folder in
 build/results/ that holds all of it."""
 
-import json
+import contextlib
+import itertools
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 
 from gup import cli, guest, initramfs, limits, verdict
 from gup.cli import BUILD, Failure, lines_of, now
+from gup.kernel import version
 
 # Any taint but TEST, bit 18, is to be a panic, so no Tainted: line is waited for. The kernel
 # drops the bits that it does not know, and says what is left, which the verdict looks at.
@@ -20,25 +21,17 @@ KEPT_KERNELS = 10  # how many runs keep their kernel
 KERNELS = ("bzImage", "linux")
 
 
-def made(folder):
-    """False if it is there already."""
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        return False
-    return True
-
-
 def new():
     """A folder for each run, and "latest" for the last."""
     top = BUILD / "results"
-    base, attempt = top / time.strftime(f"%Y%m%d-%H%M%S-{now.verb}"), 1
-    folder = base
+    name = time.strftime(f"%Y%m%d-%H%M%S-{now.verb}")
     try:
         top.mkdir(parents=True, exist_ok=True)
-        while not made(folder):
-            attempt += 1
-            folder = base.with_name(f"{base.name}-{attempt}")
+        for number in itertools.count(1):
+            folder = top / (name + f"-{number}" * (number > 1))
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                break
     except OSError as error:
         raise Failure("environment", f"cannot make {folder}", "look at the disk space and the rights of build/") from error
     link = top / f".latest.{os.getpid()}"
@@ -50,6 +43,12 @@ def new():
         old.unlink(missing_ok=True)
     now.suffix = f", log: {folder}"
     return folder
+
+
+def decides(kernel, *modules):
+    """For a key: all but the tree that decides what a guest does, and what these modules make of it."""
+    emulator = version(kernel.arch.emulator[0]) if kernel.arch.emulator else ""  # UML is of the kernel itself
+    return [*kernel.parts(), kernel.boot_arguments(), emulator, guest, limits, initramfs, *modules]
 
 
 def describe(kernel, machine, suites, glob, keep_going):
@@ -79,7 +78,7 @@ tail -n +1 -s 0.1 -f --pid=$! "$HOME/console"
 
 def save(folder, run, command, kernel, initrd):
     """All that it takes to boot it again."""
-    (folder / "run.json").write_text(json.dumps(run, indent=1) + "\n")
+    cli.save(folder / "run.json", run)
     (folder / "qemu-cmd").write_text(shlex.join(command) + "\n")
     copies = {str(kernel.image): f"./{kernel.image.name}", str(initrd): "initramfs.gz",
               f"initrd={initrd}": "initrd=initramfs.gz"}
@@ -101,13 +100,11 @@ def save(folder, run, command, kernel, initrd):
 def kunit_parse(tree, folder):
     """Its status tells of failed tests, which the verdict reads from the JSON. Compiling it takes
     longer than running it: git ignores what it leaves."""
-    with open(folder / "kunit.txt", "w", encoding="utf-8") as text:
-        subprocess.run([sys.executable, "-S", "tools/testing/kunit/kunit.py", "parse", f"--json={folder}/kunit.json",
-                        str(folder / "console.log")], cwd=tree, stdout=text, stderr=text, check=False)
+    cli.logged([sys.executable, "-S", "tools/testing/kunit/kunit.py", "parse", f"--json={folder}/kunit.json",
+                str(folder / "console.log")], folder / "kunit.txt", cwd=tree)
 
 
-def boot(kernel, machine, folder, suites, glob=None, *, keep_going=False, silent=None, arguments=(),
-         initrd=None):
+def boot(kernel, machine, folder, suites, glob=None, *, keep_going=False, silent=None, arguments=(), initrd=None):
     """(class, summary): one guest, in a folder that exists."""
     initrd = initrd or initramfs.make(kernel)
     words = [f"kunit.filter_glob={glob}"] if glob else []
@@ -122,5 +119,5 @@ def boot(kernel, machine, folder, suites, glob=None, *, keep_going=False, silent
     cli.stage_end()
     kind, summary = verdict.of(folder)
     if kind != "pass" and kernel.arch.emulator:
-        cli.indented((folder / "qemu.err").read_text(errors="replace").splitlines(), indent="    qemu: ")
+        cli.indented(cli.text_of(folder / "qemu.err").splitlines(), indent="    qemu: ")
     return kind, summary

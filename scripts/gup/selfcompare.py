@@ -43,20 +43,18 @@ class Run:
             self.said = (plan[2] or "").removeprefix(" # SKIP").strip()
         if text.startswith("Bail out! "):
             self.said = text.removeprefix("Bail out! ").strip()
-        if not case:
-            return
-        result = "pass" if case[1] == "ok" else "fail"
-        name = case[3].strip()
-        directive = DIRECTIVE.search(name)
+        if case:
+            self.case(case[3].strip(), "pass" if case[1] == "ok" else "fail")
+
+    def case(self, name, result):
+        directive, reason = DIRECTIVE.search(name), ""
         if directive:
-            before, after = name[:directive.start()].strip(), directive[2].strip()
-            name = before or after
-            if directive[1].upper() in ("SKIP", "XFAIL") and result == "pass":
-                result = directive[1].lower()
-                self.add(name, result, after)
-                return
-        # Two spaces and more: what was measured.
-        self.add(re.sub(r"\s+# .*$", "", name), result, "")
+            name = name[:directive.start()].strip() or directive[2].strip()
+        if directive and directive[1].upper() in ("SKIP", "XFAIL") and result == "pass":
+            result, reason = directive[1].lower(), directive[2].strip()
+        else:  # two spaces and more: what was measured
+            name = re.sub(r"\s+# .*$", "", name)
+        self.add(name, result, reason)
 
     def add(self, name, result, reason):
         name = MEASURED.sub("N", name) or "(no name)"
@@ -111,15 +109,11 @@ class Guest:
         self.name = folder.name
         self.end = json.loads((folder / "guest.json").read_text())
         self.wanted = [line.split(None, 2)[2] for line in (folder / "plan").read_text().splitlines()]
-        self.console = self.text(folder / "console.log").splitlines()
-        runs, self.torn, self.pins, self.done = parse(self.text(folder / "tests.log"))
+        self.console = cli.text_of(folder / "console.log").splitlines()
+        runs, self.torn, self.pins, self.done = parse(cli.text_of(folder / "tests.log"))
         # A guest of the base may have run more than what is wanted this time.
         self.runs = {command: run for command, run in runs.items() if command in self.wanted}
         self.splats = splat.splats(self.console)
-
-    @staticmethod
-    def text(path):
-        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def ended(self):
         """(class, why) if it did not run to its end, or ("pass", "")."""
@@ -167,12 +161,10 @@ def compare(base, series, flaky=()):
         new, reasons = series[command].cases, series[command].reasons
         for name in list(old) + [name for name in new if name not in old]:
             was, now = old.get(name), new.get(name)
-            what = f"{command}: {name}: {was or 'not there'} on the base, {now or 'not there'} on the series"
-            if reasons.get(name):
-                what += f" ({reasons[name]})"
+            reason = f" ({reasons[name]})" if reasons.get(name) else ""
+            what = f"{command}: {name}: {was or 'not there'} on the base, {now or 'not there'} on the series{reason}"
             if now == "fail" and was == "fail":
-                same.append(f"{command}: {name}: fails on both" +
-                            (f" ({reasons[name]})" if reasons.get(name) else ""))
+                same.append(f"{command}: {name}: fails on both{reason}")
             elif now == "fail" or (now is None and name != PROGRAM) or (was in GOOD and now not in GOOD):
                 (other if command in flaky else worse).append(what)
             elif was == "fail" or (was == "skip" and now in GOOD):
@@ -280,13 +272,11 @@ def conclude(folder, run, lines):
     cli.indented(details)
     totals = {guest.name: counts(guest.runs, guest.runs) for guest in (base, series)}
     (folder / "selftests.md").write_text(markdown(run, base, series, lines))
-    (folder / "result.json").write_text(json.dumps({
-        **run, "verdict": verdict, "why": why, "totals": totals,
-        "worse": compare(base.runs, series.runs, flaky)[0],
+    cli.save(folder / "result.json", {
+        **run, "verdict": verdict, "why": why, "totals": totals, "worse": compare(base.runs, series.runs, flaky)[0],
         "pins": {guest.name: guest.pins for guest in (base, series)},
         "cases": {guest.name: {command: {"status": r.status, **r.cases} for command, r in guest.runs.items()}
-                  for guest in (base, series)},
-    }, indent=1) + "\n")
+                  for guest in (base, series)}})
     said = "; ".join(f"{name}: " + ", ".join(f"{total[result]} {result}" for result in RESULTS)
                      for name, total in totals.items())
     return verdict, f"{why + '; ' if why else ''}{len(series.runs)} programs, {said}"

@@ -22,7 +22,7 @@ import subprocess
 import time
 
 from gup import boot, cli, guest, initramfs, kernel, limits, results, selfcompare, series, source
-from gup.cli import CACHE, End, Failure, note
+from gup.cli import CACHE, Failure, note
 from gup.kernel import CONFIGS, Kernel, digest
 from gup.packages import need
 from gup.workspace import Workspace
@@ -42,8 +42,7 @@ def options(parser):
     add(parser, "--only GLOB", "only tests whose program or whole command matches; may be repeated", many=True)
     add(parser, "--markdown FILE", "write the table of counts there, as Documentation/selftests.md", cli.new_file)
     add(parser, "--again", "run the base, too, although its results are kept in the cache")
-    boot.timeout(parser)
-    add(parser, "--jobs N", f"compile with N jobs ({cli.CPUS})", cli.jobs, default=cli.CPUS)
+    boot.timeout_and_jobs(parser)
 
 
 # ------------------------------------------------------------------------------ the list
@@ -110,20 +109,17 @@ def build_tests(the_kernel):
         git.text("ls-tree", "-r", the_kernel.workspace.head, "--", "tools/testing/selftests", "tools/include",
                  "include/uapi", "arch/x86/include", "mm/gup_test.h"),
         git.text("diff", the_kernel.workspace.head, "--", "tools", "include", "arch/x86/include", "mm/gup_test.h"),
-        pathlib.Path(__file__), kernel.compiler_version(the_kernel.arch.compiler))
+        pathlib.Path(__file__), kernel.version(the_kernel.arch.compiler))
     built = tests / "built"
-    if not built.exists() or built.read_text() != stamp:
+    if cli.text_of(built) != stamp:
         cli.stage("tests", "tools/testing/selftests/mm, static")
         shutil.rmtree(tests, ignore_errors=True)
         tests.mkdir()
         try:
             remove_config(folder)
-            status = the_kernel.make(log, "headers")
-            with open(log, "a", encoding="utf-8") as file:
-                status = status or cli.call(
-                    ["make", "-k", f"-j{the_kernel.jobs}", "-C", folder, f"OUTPUT={tests}", "ARCH=x86_64",
-                     "EXTRA_CFLAGS=-static", f"KHDR_INCLUDES=-isystem {the_kernel.out}/usr/include"],
-                    stdout=file, stderr=subprocess.STDOUT)
+            status = the_kernel.make(log, "headers") or cli.logged(
+                ["make", "-k", f"-j{the_kernel.jobs}", "-C", folder, f"OUTPUT={tests}", "ARCH=x86_64",
+                 "EXTRA_CFLAGS=-static", f"KHDR_INCLUDES=-isystem {the_kernel.out}/usr/include"], log, "a")
         finally:
             remove_config(folder)
         if status:
@@ -177,20 +173,14 @@ def run_guest(the_kernel, machine, folder, lines, silent):
     verdict, why = selfcompare.Guest(folder).ended()
     if why:
         note(why)
-    cli.indented((folder / "qemu.err").read_text(errors="replace").splitlines(), indent="    qemu: ")
+    cli.indented(cli.text_of(folder / "qemu.err").splitlines(), indent="    qemu: ")
     return verdict
-
-
-def base_key(the_kernel, machine):
-    """What decides what a guest of the base does, but for the selection."""
-    code = [pathlib.Path(module.__file__) for module in (guest, limits, initramfs)]
-    return digest(the_kernel.tree_parts(), *the_kernel.parts(), the_kernel.boot_arguments(), str(machine), *code, pathlib.Path(__file__),
-                  guest.emulator_version(the_kernel.arch))
 
 
 def guest_of_base(the_kernel, machine, folder, lines, options, said):
     """From the cache, where the same base was run with all tests or the same ones."""
-    kept = CACHE / "selftests" / base_key(the_kernel, machine)
+    kept = CACHE / "selftests" / digest(
+        the_kernel.tree_parts(), *results.decides(the_kernel), str(machine), pathlib.Path(__file__))
     every, own = (kept / digest(plan(of))[:16] for of in (load(LIST.read_text()), lines))
     for old in () if options.again else (every, own):
         if (old / "guest.json").is_file():
@@ -203,11 +193,8 @@ def guest_of_base(the_kernel, machine, folder, lines, options, said):
     the_kernel.build()
     cli.stage("base", f"{machine}; {said}")
     if run_guest(the_kernel, machine, folder, lines, options.timeout) == "pass":
-        new = own.with_name(own.name + ".new")
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.copytree(folder, new)
-        shutil.rmtree(own, ignore_errors=True)
-        new.rename(own)
+        with cli.anew(own) as new:
+            shutil.copytree(folder, new, dirs_exist_ok=True)
 
 
 def main(options):
@@ -245,7 +232,4 @@ def main(options):
         "config": "selftests"}, lines)
     if options.markdown:
         shutil.copy(folder / "selftests.md", options.markdown)
-    summary += f", {machine.accel}"
-    if kind != "pass":
-        raise End(kind, summary)
-    return summary
+    return cli.passed(kind, f"{summary}, {machine.accel}")

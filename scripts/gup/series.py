@@ -15,8 +15,8 @@ import re
 import tempfile
 from typing import NamedTuple, Optional
 
-from gup.cli import ROOT, Failure
-from gup.git import Git
+from gup.cli import ROOT, Failure, text_of
+from gup.git import Git, person
 
 SERIES = ROOT / "series"
 PATCHES = ROOT / "patches"
@@ -39,8 +39,7 @@ ALL = Selection()
 
 def count():
     """How many patches there are, known before anything is read that could be wrong."""
-    text = SERIES.read_text() if SERIES.is_file() else ""
-    return len(re.findall(r"^[ \t]*[^#\s]", text, re.M))
+    return len(re.findall(r"^[ \t]*[^#\s]", text_of(SERIES), re.M))
 
 
 class Entry:
@@ -53,10 +52,8 @@ class Entry:
 
     def content(self):
         if not self.path.is_file():
-            raise Failure(
-                "apply",
-                f"series line {self.line} names patches/{self.name}, which does not exist",
-                f"restore it (git checkout -- patches/{self.name}) or remove the line")
+            raise Failure("apply", f"series line {self.line} names patches/{self.name}, which does not exist",
+                          f"restore it (git checkout -- patches/{self.name}) or remove the line")
         content = self.path.read_bytes()
         # By its head: files that a patch changes may hold such lines.
         if content.partition(b"\n")[0].endswith(b"\r"):
@@ -91,8 +88,7 @@ class Series:
                 raise Failure("apply", f"series line {number}: '{text}' is not the name of a patch",
                               "write one file name per line, relative to patches/")
             if text in names:
-                raise Failure("apply", f"series line {number}: '{text}' is listed twice",
-                              "remove one of the two lines")
+                raise Failure("apply", f"series line {number}: '{text}' is listed twice", "remove one of the two lines")
             names.add(text)
             self.entries.append(Entry(text, section, len(self.blocks) - 1, number))
             after_entry = True
@@ -105,9 +101,8 @@ class Series:
         found = [e for e in self.entries if name == e.section or
                  not topics_only and name in (e.name, e.name.removesuffix(".patch"))]
         if not found:
-            what = "section" if topics_only else "section or patch"
-            raise Failure("usage", f"the series has no {what} '{name}'", "sections: " +
-                          ", ".join(dict.fromkeys(e.section for e in self.entries)))
+            raise Failure("usage", f"the series has no {'section' if topics_only else 'section or patch'} '{name}'",
+                          "sections: " + ", ".join(dict.fromkeys(e.section for e in self.entries)))
         return found
 
     def select(self, selection=ALL):
@@ -139,91 +134,69 @@ class Series:
 
     def text(self, placed):
         """The file with these [(block, name)] in place of its entries."""
-        lines = []
-        for number, comments in enumerate(self.blocks):
-            lines += comments
-            lines += [name for block, name in placed if block == number]
-        return "".join(line + "\n" for line in lines)
+        return "".join(f"{line}\n" for number, comments in enumerate(self.blocks)
+                       for line in [*comments, *(name for block, name in placed if block == number)])
 
 
 # ---------------------------------------------------------------------- apply
 
-class Applied:
-    """What a patch made of a commit before, in a file of the repository: git gives the same
-    for the same, but takes half a second for each patch."""
-
-    CODE = hashlib.sha256(pathlib.Path(__file__).read_bytes()).digest()
-
-    def __init__(self, git, repo):
-        self.path = pathlib.Path(repo, git.text("rev-parse", "--git-dir"), "gup-applied")
-        words = [line.split() for line in self.path.read_text().splitlines()] if self.path.exists() else []
-        pairs = [pair for pair in words if len(pair) == 2]
-        # Nothing refers to them, so git may have thrown them away.
-        there = git.run("cat-file", "--batch-check", data="".join(f"{commit}^{{tree}}\n" for _, commit in pairs).encode())
-        self.commits = {key: commit for (key, commit), line in zip(pairs, there.stdout.decode().splitlines())
-                        if not line.endswith("missing")}
-
-    @staticmethod
-    def key(head, content):
-        return hashlib.sha256(b"%s %s %s" % (head.encode(), Applied.CODE, content)).hexdigest()
-
-    def add(self, key, commit):
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(f"{key} {commit}\n")
+def known(git, path):
+    """{what was applied before: the commit} of a file, without what git has thrown away: nothing refers to it."""
+    pairs = [pair for pair in map(str.split, text_of(path).splitlines()) if len(pair) == 2]
+    there = git.run("cat-file", "--batch-check", data="".join(f"{commit}^{{tree}}\n" for _, commit in pairs).encode())
+    return {key: commit for (key, commit), line in zip(pairs, there.stdout.decode().splitlines())
+            if not line.endswith("missing")}
 
 
 class Applier:
-    """Commits patches on top of BASE in REPO, without a work tree."""
+    """Commits patches on top of BASE in REPO, without a work tree. What a patch made of a commit is
+    kept in a file of the repository: git gives the same for the same, but takes half a second."""
+
+    CODE = hashlib.sha256(pathlib.Path(__file__).read_bytes()).digest()
 
     def __init__(self, repo, base, scratch):
         self.scratch = pathlib.Path(scratch)
         self.git = Git(repo, GIT_INDEX_FILE=str(self.scratch / "index"))
         self.head = base
         self.indexed = None  # the commit that the index holds
-        self.applied = Applied(self.git, repo)
+        self.memory = pathlib.Path(repo, self.git.text("rev-parse", "--git-dir"), "gup-applied")
+        self.known = known(self.git, self.memory)
 
     def mail(self, content):
         """(author environment, message, diff file) of a mail-format patch."""
         message, diff = self.scratch / "message", self.scratch / "diff"
-        info = self.git.run("mailinfo", "--no-scissors", str(message), str(diff),
-                            data=content, check=False)
+        info = self.git.run("mailinfo", "--no-scissors", str(message), str(diff), data=content, check=False)
         fields = dict(re.findall(r"^(\w+): (.*)$", info.stdout.decode(), re.M))
         if info.returncode or not {"Author", "Email", "Date", "Subject"} <= fields.keys():
             return None
-        who = {}
-        for role in ("AUTHOR", "COMMITTER"):  # so that ids depend on the patches alone
-            who[f"GIT_{role}_NAME"] = fields["Author"]
-            who[f"GIT_{role}_EMAIL"] = fields["Email"]
-            who[f"GIT_{role}_DATE"] = fields["Date"]
         body = message.read_text()
-        return who, fields["Subject"] + ("\n\n" + body if body.strip() else "\n"), diff
+        text = fields["Subject"] + ("\n\n" + body if body.strip() else "\n")
+        return person(fields["Author"], fields["Email"], fields["Date"]), text, diff
 
     def apply(self, name, content):
-        key = self.applied.key(self.head, content)
-        commit = self.applied.commits.get(key)
+        key = hashlib.sha256(b"%s %s %s" % (self.head.encode(), self.CODE, content)).hexdigest()
+        commit = self.known.get(key)
         if not commit:
             commit = self.commit(name, content)
-            self.applied.add(key, commit)
+            with open(self.memory, "a", encoding="utf-8") as file:
+                file.write(f"{key} {commit}\n")
         self.head = commit
         return commit
 
     def commit(self, name, content):
         mail = self.mail(content)
         if mail is None:
-            raise Failure("apply", f"patches/{name} is no mail-format patch",
-                          "write it with scripts/tree refresh")
+            raise Failure("apply", f"patches/{name} is no mail-format patch", "write it with scripts/tree refresh")
         who, message, diff = mail
         if self.indexed != self.head:
             self.git.run("read-tree", self.head)
             self.indexed = self.head
         result = self.git.run("apply", "--cached", "--whitespace=nowarn", str(diff), check=False)
         if result.returncode:
-            raise Failure("apply", self.explain(name, diff, result.stderr.decode()),
-                          "adapt the patch to the base, or use the base it was made for "
-                          "(scripts/tree status names both)")
+            raise Failure("apply", self.explain(name, diff, result.stderr.decode()), "adapt the patch to the base, or "
+                          "use the base it was made for (scripts/tree status names both)")
         tree = self.git.text("write-tree")
-        self.indexed = self.git.text("commit-tree", tree, "-p", self.head,
-                                     data=message.encode(), **who)
+        self.indexed = self.git.text("commit-tree", tree, "-p", self.head, data=message.encode(), **who)
         return self.indexed
 
     @staticmethod
@@ -234,16 +207,12 @@ class Applier:
             reason = errors.strip().splitlines()[0].removeprefix("error: ")
             return f"patches/{name} does not apply: {reason}"
         path, line = failed.groups()
-        hunks, current = [], None
-        for text in diff.read_text(errors="replace").splitlines():
-            if text.startswith("--- "):
-                current = text[4:].split("\t")[0].removeprefix("a/")
-            elif text.startswith("@@ ") and current == path:
-                hunks.append(text)
+        files = re.split("(?m)^--- ", diff.read_text(errors="replace"))
+        hunks = [hunk for file in files if re.match(rf"(a/)?{re.escape(path)}\s", file)
+                 for hunk in re.findall("(?m)^@@ .*", file)]
         for number, text in enumerate(hunks, 1):
             if re.match(rf"@@ -{line}[, ]", text):
-                return (f"patches/{name} does not apply: {path}, "
-                        f"hunk {number} of {len(hunks)}: {text}")
+                return f"patches/{name} does not apply: {path}, hunk {number} of {len(hunks)}: {text}"
         return f"patches/{name} does not apply: {path}, line {line}"
 
 
@@ -264,8 +233,7 @@ class Topics:
     def __init__(self, series):
         self.needs = {}
         for name in dict.fromkeys(entry.folder for entry in series.entries if entry.folder):
-            cover = PATCHES / name / "cover"
-            found = re.search(r"^Stands-on: (.+)$", cover.read_text() if cover.is_file() else "", re.M)
+            found = re.search(r"^Stands-on: (.+)$", text_of(PATCHES / name / "cover"), re.M)
             if not found:
                 raise Failure("apply", f"patches/{name}/cover has no line 'Stands-on:'",
                               "write one, with the topics that must be applied before, or 'nothing'")

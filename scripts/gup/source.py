@@ -76,15 +76,18 @@ def from_cache():
 def fetch():
     """Into the cache. All is made in temporary places and renamed when complete, so an
     interrupted run leaves nothing that the next could take for the whole."""
-    new, download = PRISTINE.with_name("linux.git.new"), CACHE / "download"
     need("fetch")
     cli.need_space(CACHE, 1000, "fetch")
-    shutil.rmtree(new, ignore_errors=True)
-    cli.temporary(new)
     cli.stage("fetch", f"the kernel into {CACHE}")
+    with cli.anew(PRISTINE) as new:
+        fetch_into(new)
+    shutil.rmtree(CACHE / "download")  # it is in the repository now
+
+
+def fetch_into(new):
+    download, recorded, version = CACHE / "download", pristine.Recorded(), series.Series().base
     download.mkdir(exist_ok=True)
     subprocess.run(["git", "init", "-q", "--bare", str(new)], check=True)
-    recorded, version = pristine.Recorded(), series.Series().base
     chosen, commit, differ = pick(new, itertools.chain(
         debian.candidates(download, f"linux-source-{version}", note),
         upstream.candidates(download / "tags.git", version, note)), recorded)
@@ -99,17 +102,6 @@ def fetch():
         origin += f", the nearest to {recorded.version}"
     (new / "origin").write_text(origin + "\n")
     note(f"taken: {chosen.title}")
-    shutil.rmtree(PRISTINE, ignore_errors=True)
-    new.rename(PRISTINE)
-    shutil.rmtree(download)  # it is in the repository now
-
-
-def refuse_full_disk(folder):
-    """The likely reason of an import that failed, and no other kernel would help."""
-    free = shutil.disk_usage(folder).free >> 20
-    if free < 100:
-        raise Failure("fetch", f"not enough disk space: {folder} has {free} MiB free",
-                      "free some space there and run the same command again")
 
 
 def pick(repository, candidates, recorded):
@@ -124,7 +116,7 @@ def pick(repository, candidates, recorded):
             others.append((candidate, differ))
         except Failure as failure:
             note(f"{candidate.title}: {failure.what}")
-            refuse_full_disk(repository)
+            cli.need_space(repository, 100, "fetch")  # the likely reason, and no other kernel would help
     for candidate, differ in sorted(others, key=lambda other: len(other[1])):
         try:
             commit = take(candidate, repository)
@@ -197,22 +189,13 @@ def from_git(store, git, folder):
     if not tree:
         raise Failure("tree", f"--tree {folder} has no commit checked out", "check out the version of the series there")
     if not store.is_dir():
-        new_store(store)
+        with cli.anew(store) as new:
+            subprocess.run(["git", "init", "-q", "--bare", str(new)], check=True)
     objects = folder / git.text("rev-parse", "--git-path", "objects")
     (store / "objects/info/alternates").write_text(f"{objects.resolve()}\n")
     base = pristine.base_commit(Git(store), tree)
     Git(store).run("update-ref", "refs/heads/base", base)
     return base, f"{folder} at {git.text('rev-parse', '--short=12', 'HEAD')}"
-
-
-def new_store(store, fill=lambda new: None):
-    """Under another name until it is complete."""
-    new = cli.temporary(store.with_name(store.name + ".new"))
-    shutil.rmtree(new, ignore_errors=True)
-    subprocess.run(["git", "init", "-q", "--bare", str(new)], check=True)
-    fill(new)
-    shutil.rmtree(store, ignore_errors=True)
-    new.rename(store)
 
 
 def from_files(store, folder):
@@ -224,18 +207,17 @@ def from_files(store, folder):
                              check=True, capture_output=True).stdout
     state = hashlib.sha256(b"\n".join(sorted(listing.splitlines()))).hexdigest()
 
-    def fill(new):
-        with subprocess.Popen(["tar", "-C", str(folder), "--exclude=./.git", "-cf", "-", "."],
-                              stdout=subprocess.PIPE) as tar:
-            base = archive.import_archive(new, tar.stdout)
-        if tar.returncode:
-            raise Failure("tree", f"--tree {folder}: not all of it can be read", "look at what tar says")
-        Git(new).run("update-ref", "refs/heads/base", base)
-        (new / "state").write_text(state)
-
-    if not (store / "state").exists() or (store / "state").read_text() != state:
+    if cli.text_of(store / "state") != state:
         cli.stage("import", f"{folder} (not a git repository: importing a copy)")
-        new_store(store, fill)
+        with cli.anew(store) as new:
+            subprocess.run(["git", "init", "-q", "--bare", str(new)], check=True)
+            with subprocess.Popen(["tar", "-C", str(folder), "--exclude=./.git", "-cf", "-", "."],
+                                  stdout=subprocess.PIPE) as tar:
+                base = archive.import_archive(new, tar.stdout)
+            if tar.returncode:
+                raise Failure("tree", f"--tree {folder}: not all of it can be read", "look at what tar says")
+            Git(new).run("update-ref", "refs/heads/base", base)
+            (new / "state").write_text(state)
     return Git(store).text("rev-parse", "refs/heads/base"), f"{folder} (files)"
 
 

@@ -7,10 +7,10 @@ one. A test is slow, and left out of normal runs by "kunit.filter=speed>slow", i
 suite is marked so, and a suite if all its tests are.
 """
 
+import collections
 import fnmatch
 import pathlib
 import re
-from typing import NamedTuple, Optional
 
 from gup.cli import Failure
 
@@ -18,10 +18,8 @@ SLOW = r"KUNIT_SPEED_(VERY_)?SLOW"
 CASE = re.compile(r"\bKUNIT_CASE(\w*)\(\s*(\w+)([^()]*)\)")
 
 
-class Suite(NamedTuple):
-    """cases: {name: slow}, or None where the table of them was not found."""
-    slow: bool
-    cases: Optional[dict]
+# cases: {name: slow}, or None where the table of them was not found.
+Suite = collections.namedtuple("Suite", "slow cases")
 
 
 def is_slow(kind, arguments, source):
@@ -53,11 +51,6 @@ def suites(tree):
     return found
 
 
-def has_test(suite, glob):
-    return suite.cases is None or any(fnmatch.fnmatchcase(name, glob)
-                                      for name, slow in suite.cases.items() if not slow)
-
-
 def select(found, glob):
     """The names of normal (not slow) suites that a kunit.filter_glob takes a test of."""
     normal = {name: suite for name, suite in found.items() if not suite.slow}
@@ -66,13 +59,12 @@ def select(found, glob):
     suite_glob, dot, test_glob = glob.partition(".")  # at the first dot, as the kernel does
     named = [name for name in normal if fnmatch.fnmatchcase(name, suite_glob)]
     if not named:
-        raise Failure("usage", f"no suite matches '{glob}'",
-                      "there are: " + (", ".join(normal) or "none in this tree"))
+        raise Failure("usage", f"no suite matches '{glob}'", "there are: " + (", ".join(normal) or "none in this tree"))
     if not dot:
         return named
-    chosen = [name for name in named if has_test(normal[name], test_glob)]
+    tests = {name: [test for test, slow in (normal[name].cases or {}).items() if not slow] for name in named}
+    chosen = [name for name in named if normal[name].cases is None or fnmatch.filter(tests[name], test_glob)]
     if not chosen:
-        tests = [test for name in named for test, slow in normal[name].cases.items() if not slow]
         raise Failure("usage", f"no test matches '{glob}' (a row of a parameterised test has no filter)",
-                      f"in {', '.join(named)} there are: {', '.join(tests)}")
+                      f"in {', '.join(named)} there are: {', '.join(sum(tests.values(), []))}")
     return chosen

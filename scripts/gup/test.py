@@ -30,20 +30,28 @@ Without arguments what is for each time, and the next one of the others; "all" i
 import hashlib
 import json
 import os
-import pathlib
 import re
 import subprocess
 import sys
 import time
 
 from gup import arch, cli, counts, guest, limits, source
-from gup.cli import BUILD, CACHE, CPUS, ROOT, Checks, note, wrong
+from gup.cli import BUILD, CACHE, CPUS, ROOT, note, wrong
+from gup.counts import Checks
+from gup.kernel import CCACHE
 from gup.packages import need
 from gup.workspace import Workspace
 
 USAGE = "scripts/test [STEP]..."
 ALWAYS = ["static", "fetch", "harness", "um", "fixes", "boot", "kernel"]
 IN_TURN = ["bench", "each", "mutants", "fixes_x86", "selftests", "sample", "forms", "kunit_um", "kunit_x86"]
+# What a step runs. The first kind counts by itself, the second is good or not; others have a function.
+COUNTED = {"static": "check --static", "harness": "tests/run.py", "fixes": "check --fixes --arch um",
+           "kernel": "check --kernel", "bench": "bench", "each": "check --each --part auto/5",
+           "mutants": "mutants --keep-going --part auto/45", "fixes_x86": "check --fixes",
+           "forms": "forms --release 5.10"}
+ONE = {"fetch": "tree fetch", "selftests": "selftests --only gup_test --only gup_longterm",
+       "sample": "boot --config sample --suite gup_legacy"}
 TURN = CACHE / "turn"  # which of IN_TURN was the last one
 SCRIPTS = ROOT / "scripts"
 LATEST = BUILD / "results/latest"
@@ -59,8 +67,14 @@ def step_name(text):
     return text
 
 
+def command(words):
+    """Of scripts/."""
+    name, *arguments = words.split()
+    return [*[sys.executable] * name.endswith(".py"), SCRIPTS / name, *arguments]
+
+
 class Steps(Checks):
-    """step_NAME() for each, and what they counted."""
+    """What the steps counted, and step_NAME() of some."""
 
     def __init__(self):
         super().__init__()
@@ -74,17 +88,23 @@ class Steps(Checks):
     def fail(self, what):
         self.add(f"{self.name}: {what}", [what])
 
-    def counted(self, *command):
+    def step(self, name):
+        if name in COUNTED:
+            self.counted(COUNTED[name])
+        elif name in ONE:
+            self.add(f"scripts/{ONE[name]}", wrong(command(ONE[name])))
+        else:
+            getattr(self, f"step_{name}")()
+
+    def counted(self, words):
         """Run it and adopt its last line "N passed, N failed"."""
-        last, words = None, " ".join(pathlib.Path(word).name for word in command if word != sys.executable)
-        with cli.started(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        last = None
+        with cli.started(command(words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                          errors="replace") as process:
             for line in process.stdout:
                 print(line, end="", flush=True)
                 last = re.fullmatch(r"(\d+) passed, (\d+) failed\n?", line) or last
             process.wait()
-        if process.returncode == cli.CODES["interrupted"]:
-            raise KeyboardInterrupt
         if not last:
             self.fail(f"{words} ended with status {process.returncode} and no counts")
             return
@@ -96,8 +116,6 @@ class Steps(Checks):
         """scripts/boot; where its results are, or None if it made none."""
         before = os.path.realpath(LATEST)
         status = cli.call([SCRIPTS / "boot", *words])
-        if status == cli.CODES["interrupted"]:
-            raise KeyboardInterrupt
         if os.path.realpath(LATEST) == before or not (LATEST / "result.json").exists():
             self.fail(f"scripts/boot {' '.join(words)} ended with status {status} before it had a result")
             return None
@@ -114,62 +132,21 @@ class Steps(Checks):
             self.add("the verdict is pass", [] if run["verdict"] == "pass" else [run["verdict"]])
         return folder
 
-    # ------------------------------------------------------------------------- each time
-
-    def step_static(self):
-        self.counted(SCRIPTS / "check", "--static")
-
-    def step_fetch(self):
-        self.add("scripts/tree fetch", wrong([SCRIPTS / "tree", "fetch"]))
-
-    def step_harness(self):
-        self.counted(sys.executable, SCRIPTS / "tests/run.py")
-
     def step_um(self):
         folder = self.counted_boot("--arch", "um")
         if folder:
             self.add("no cell of Documentation/tests.md is empty on um", wrong([SCRIPTS / "contract", "--um", folder]))
-
-    def step_fixes(self):
-        """A test that cannot fail proves nothing."""
-        self.counted(SCRIPTS / "check", "--fixes", "--arch", "um")
 
     def step_boot(self):
         folder = self.counted_boot()
         if folder:
             self.add("Documentation/tests.md is current", wrong([SCRIPTS / "contract", "--check", folder]))
 
-    def step_kernel(self):
-        self.counted(SCRIPTS / "check", "--kernel")
-
-    # --------------------------------------------------------------------------- in turn
-
-    def step_fixes_x86(self):
-        self.counted(SCRIPTS / "check", "--fixes")
-
-    def step_selftests(self):
-        self.add("selftests", wrong([SCRIPTS / "selftests", "--only", "gup_test", "--only", "gup_longterm"]))
-
-    def step_bench(self):
-        self.counted(SCRIPTS / "bench")
-
-    def step_each(self):
-        self.counted(SCRIPTS / "check", "--each", "--part", "auto/5")
-
-    def step_mutants(self):
-        self.counted(SCRIPTS / "mutants", "--keep-going", "--part", "auto/45")
-
-    def step_sample(self):
-        self.add("the sample passes", wrong([SCRIPTS / "boot", "--config", "sample", "--suite", "gup_legacy"]))
-
-    def step_forms(self):
-        self.counted(SCRIPTS / "forms", "--release", "5.10")
-
     def step_kunit_um(self):
         self.kunit("um", lambda path: counts.um(1, path))
         log = self.kunit("um_smp", lambda path: counts.um(2, path), "--kconfig_add", "CONFIG_SMP=y",
                          "--kernel_args", "ncpus=2", "--kernel_args", "seccomp=on")
-        races = log.exists() and re.search(r"(?m)^( |\[.*\])* *ok \d+ gup_race_short$", log.read_text(errors="replace"))
+        races = re.search(r"(?m)^( |\[.*\])* *ok \d+ gup_race_short$", cli.text_of(log))
         self.add("two CPUs came up, and there were races", [] if races else ["none in test.log"])
 
     def step_kunit_x86(self):
@@ -194,15 +171,12 @@ class Steps(Checks):
         folder.mkdir(parents=True, exist_ok=True)
         out, log = folder / "run.json", folder / "run.log"
         out.unlink(missing_ok=True)
-        command = ["tools/testing/kunit/kunit.py", "run", "--kunitconfig", "mm/tests", *words]
-        cli.stage("kunit", " ".join(command).removeprefix("tools/testing/kunit/"))
-        command += ["--timeout", str(limits.scaled(900)), "--build_dir", str(folder), "--jobs", str(CPUS),
-                    "--make_options", "CC=ccache gcc", f"--json={out}"]
-        with open(log, "w", encoding="utf-8") as file:
-            status = cli.call(
-                guest.without_kvm(guest.Machine(arch.X86), command), cwd=workspace.tree, stdout=file,
-                stderr=subprocess.STDOUT, env=dict(os.environ, CCACHE_DIR=str(CACHE / "ccache"), CCACHE_BASEDIR=str(ROOT),
-                         CCACHE_NOHASHDIR="1"))
+        run = ["tools/testing/kunit/kunit.py", "run", "--kunitconfig", "mm/tests", *words]
+        cli.stage("kunit", " ".join(run).removeprefix("tools/testing/kunit/"))
+        run += ["--timeout", str(limits.scaled(900)), "--build_dir", str(folder), "--jobs", str(CPUS),
+                "--make_options", "CC=ccache gcc", f"--json={out}"]
+        status = cli.logged(guest.without_kvm(guest.Machine(arch.X86), run), log, cwd=workspace.tree,
+                            env={**os.environ, **CCACHE})
         if out.exists():
             passed, failed, skipped = judge(out)
             note(f"{passed} {failed} {skipped} (passed, failed, skipped)")
@@ -210,7 +184,7 @@ class Steps(Checks):
                 skipped = 0  # kunit/um-lacks says why, and that is compared
             self.count(passed, failed if may_skip else failed + skipped, skipped if may_skip else 0)
         self.add(f"{self.name}: kunit.py run ended well", [f"status {status}, see {log}",
-                 *log.read_text(errors="replace").splitlines()[-15:]] if status else [])
+                 *cli.text_of(log).splitlines()[-15:]] if status else [])
         workspace.unlock()
         return folder / "test.log"
 
@@ -218,7 +192,7 @@ class Steps(Checks):
 def next_turn():
     """The step after the one in TURN; on a new machine the series decides, so that not all of them
     begin with the same."""
-    last = TURN.read_text().strip() if TURN.exists() else ""
+    last = cli.text_of(TURN).strip()
     if last in IN_TURN:
         return IN_TURN[(IN_TURN.index(last) + 1) % len(IN_TURN)]
     return IN_TURN[int(hashlib.sha256((ROOT / "series").read_bytes()).hexdigest()[:6], 16) % len(IN_TURN)]
@@ -229,7 +203,7 @@ def run_step(steps, name):
     print(f"=== {name}", flush=True)
     steps.name = cli.now.stage = name
     began, before = time.monotonic(), (steps.passed, steps.failed, steps.skipped)
-    getattr(steps, f"step_{name}")()
+    steps.step(name)
     cli.stage_end()
     passed, failed, skipped = (now - then for now, then in zip((steps.passed, steps.failed, steps.skipped), before))
     if not passed + failed + skipped:
@@ -259,7 +233,7 @@ def main(options):
         print(f"FAILED: {failure}")
     if steps.skipped:
         print("Skipped, because the guest that kunit.py starts by default lacks it:")
-        logs = "".join(path.read_text(errors="replace") for path in BUILD.glob("prefix/o/kunit-*/run.log"))
+        logs = "".join(cli.text_of(path) for path in BUILD.glob("prefix/o/kunit-*/run.log"))
         cli.indented(sorted(set(re.findall(r"\[SKIPPED\].*", logs))), indent="  ")
     if turn:
         if rows[-1][1]:  # one that failed is not done

@@ -11,7 +11,7 @@ import pathlib
 import re
 import subprocess
 
-from gup import ktap, splat
+from gup import cli, ktap, splat
 from gup.arch import ARCHES
 from gup.cli import ROOT, indented, note, now
 from gup.lacks import um_lacks
@@ -35,9 +35,8 @@ def leaves(group):
 
 def count(group):
     names = leaves(group)
-    return {"passed": len(names["PASS"]), "failed": len(names["FAIL"] + names["ERROR"]),
-            "skipped": len(names["SKIP"]), "failures": names["FAIL"] + names["ERROR"],
-            "skips": names["SKIP"]}
+    passed, failed, skipped = names["PASS"], names["FAIL"] + names["ERROR"], names["SKIP"]
+    return {"passed": len(passed), "failed": len(failed), "skipped": len(skipped), "failures": failed, "skips": skipped}
 
 
 def suites_of(kunit):
@@ -45,8 +44,7 @@ def suites_of(kunit):
     suites = {group["name"]: count(group) for group in kunit.get("sub_groups", [])}
     for case in kunit.get("test_cases", []):
         # A suite that crashed before its first test has no group of its own.
-        suites[case["name"]] = {"passed": 0, "failed": 1, "skipped": 0,
-                                "failures": [case["status"]], "skips": []}
+        suites[case["name"]] = {"passed": 0, "failed": 1, "skipped": 0, "failures": [case["status"]], "skips": []}
     return suites
 
 
@@ -77,14 +75,12 @@ def own_functions(tree):
 
 def explained_races():
     """{glob of a report's title: reason} from kunit/kcsan-explained."""
-    path = ROOT / "kunit/kcsan-explained"
-    pairs = [line.split(":", 1) for line in path.read_text().splitlines()
-             if line.strip() and not line.startswith("#")]
+    pairs = [line.split(":", 1) for line in cli.lines_of(ROOT / "kunit/kcsan-explained")]
     return {glob.strip(): reason.strip() for glob, reason in pairs}
 
 
 class Run:
-    """What a run left, in the words of CHECKS."""
+    """What a run left."""
 
     def __init__(self, run, guest, lines, kunit):
         self.run, self.guest, self.lines = run, guest, lines
@@ -117,41 +113,6 @@ class Run:
     def skipped(self):
         return {f"{suite}.{name}" for suite, counts in self.suites.items() for name in counts["skips"]}
 
-    def not_skipped(self):
-        """What kunit/um-lacks says that a run of everything skips, and that ran."""
-        whole = not self.run.get("glob") and not self.run.get("selection")
-        return sorted(self.may_skip - self.skipped()) if whole else []
-
-    def complaint(self, before_the_tests):
-        """A panic before the tests is no finding of theirs."""
-        if not self.complaints:
-            return None
-        number, kind, what = self.complaints[0]
-        if before_the_tests != (kind == "panic" and not self.started):
-            return None
-        more = f", {len(self.complaints) - 1} more" if len(self.complaints) > 1 else ""
-        return f"{what} (console.log line {number}, {kind}{more})"
-
-    def taint_unknown(self):
-        return self.run["panic_on_taint"] and (not self.armed or self.armed & TAINT_TEST)
-
-    def silent(self):
-        return next((p for p in self.run.get("expected_lines", []) if not self.said(p)), None)
-
-    def missing(self):
-        return [name for name in self.run["expected_suites"] if name not in self.suites]
-
-    def strangers(self):
-        return [name for name in self.suites if name not in self.run["expected_suites"]]
-
-    def empty(self):
-        return [name for name, counts in self.suites.items() if not counts["passed"]
-                and not ({f"{name}.{skip}" for skip in counts["skips"]} or {None}) <= self.may_skip]
-
-    def errors(self):
-        """Of a report without a suite kunit.py says that nothing ran, which may be right."""
-        return self.suites and self.kunit.get("misc", {}).get("errors", 0)
-
     def totals(self):
         return {key: sum(suite[key] for suite in self.suites.values()) for key in COUNTS}
 
@@ -159,52 +120,58 @@ class Run:
         names = self.names(field)
         return names and f"{len(names)} {word}, first: {names[0]}"
 
+    def complaint(self):
+        number, kind, what = self.complaints[0]
+        more = f", {len(self.complaints) - 1} more" if len(self.complaints) > 1 else ""
+        return f"{what} (console.log line {number}, {kind}{more})"
+
+    def findings(self):
+        """(class of the exit code, what is wrong or nothing), in the order in which one explains the
+        next: the first that says something is the verdict. None may pass by being absent, and
+        kunit.py's status is not among them: it is 0 for many a log that is no pass."""
+        run, guest, end, wanted = self.run, self.guest, self.guest["end"], self.run["expected_suites"]
+        yield "boot", end == "nothing" and f"the guest printed nothing for {guest['silence_allowed']:g} s"
+        ended = f"{self.arch.machine} ended with status {guest['status']}"
+        yield "boot", end == "exit" and not any(self.text) and f"{ended} and no output"
+        # A panic before the tests is no finding of theirs.
+        early = self.complaints and self.complaints[0][1] == "panic" and not self.started
+        yield "boot" if early else "splat", self.complaints and self.complaint()
+        yield "timeout", end == "silent" and f"nothing new for {guest['silence_allowed']:g} s; {self.last}"
+        yield "timeout", end == "flood" and f"the guest prints without an end; {self.last}"
+        yield "boot", guest["status"] != 0 and f"{ended}; {self.last}"
+        yield "boot", not self.started and f"the guest ended before its tests began; {self.last}"
+        yield "boot", self.cpus != run["cpus"] and f"{self.cpus} CPUs came up in the guest, not {run['cpus']}"
+        unknown = run["panic_on_taint"] and (not self.armed or self.armed & TAINT_TEST)
+        yield "boot", unknown and "the kernel did not take panic_on_taint=, so its taint is unknown"
+        yield "boot", not self.finished and f"the guest ended before its tests were done; {self.last}"
+        silent = next((pattern for pattern in run.get("expected_lines", []) if not self.said(pattern)), None)
+        yield "boot", silent and f"the console has no line '{silent}': see configs/{run['config']}/expect"
+        yield "test", self.broken and f"no whole report: {self.broken}"
+        yield "test", self.kunit is None and "kunit.py parse wrote no result"
+        yield "test", wanted and not self.suites and "no suite ran"
+        missing = [name for name in wanted if name not in self.suites]
+        yield "test", missing and f"did not run: {', '.join(missing)}"
+        strangers = [name for name in self.suites if name not in wanted]
+        yield "test", strangers and f"ran, but is not in the tree's sources: {', '.join(strangers)}"
+        yield "test", self.plan != len(wanted) and f"the kernel planned {self.plan} suites, not {len(wanted)}"
+        yield "test", self.bad("failures", "failed")
+        yield "test", self.bad("skips", "skipped")
+        whole = not run.get("glob") and not run.get("selection")
+        ran = whole and sorted(self.may_skip - self.skipped())
+        yield "test", ran and f"kunit/um-lacks names as skipped what was not: {', '.join(ran)}"
+        empty = [name for name, counts in self.suites.items() if not counts["passed"]
+                 and not ({f"{name}.{skip}" for skip in counts["skips"]} or {None}) <= self.may_skip]
+        yield "test", empty and f"has no test: {', '.join(empty)}"
+        # Of a report without a suite kunit.py says that nothing ran, which may be right.
+        errors = self.suites and self.kunit.get("misc", {}).get("errors", 0)
+        yield "test", errors and f"kunit.py met {errors} errors in the report, see kunit.txt"
+        totals = self.totals()
+        what = f"the console has {words(self.counted)}, and kunit.py says {words(totals)}"
+        yield "test", self.counted != totals and what
+
 
 def words(counts):
     return ", ".join(f"{counts[key]} {key}" for key in COUNTS)
-
-
-# (class of the exit code, what is wrong or nothing), in the order in which one explains the
-# next: the first that says something is the verdict. None may pass by being absent, and
-# kunit.py's status is not among them: it is 0 for many a log that is no pass.
-CHECKS = [
-    ("boot", lambda r: r.guest["end"] == "nothing"
-     and f"the guest printed nothing for {r.guest['silence_allowed']:g} s"),
-    ("boot", lambda r: r.guest["end"] == "exit" and not any(r.text)
-     and f"{r.arch.machine} ended with status {r.guest['status']} and no output"),
-    ("boot", lambda r: r.complaint(before_the_tests=True)),
-    ("splat", lambda r: r.complaint(before_the_tests=False)),
-    ("timeout", lambda r: r.guest["end"] == "silent"
-     and f"nothing new for {r.guest['silence_allowed']:g} s; {r.last}"),
-    ("timeout", lambda r: r.guest["end"] == "flood"
-     and f"the guest prints without an end; {r.last}"),
-    ("boot", lambda r: r.guest["status"] != 0
-     and f"{r.arch.machine} ended with status {r.guest['status']}; {r.last}"),
-    ("boot", lambda r: not r.started and f"the guest ended before its tests began; {r.last}"),
-    ("boot", lambda r: r.cpus != r.run["cpus"]
-     and f"{r.cpus} CPUs came up in the guest, not {r.run['cpus']}"),
-    ("boot", lambda r: r.taint_unknown()
-     and "the kernel did not take panic_on_taint=, so its taint is unknown"),
-    ("boot", lambda r: not r.finished and f"the guest ended before its tests were done; {r.last}"),
-    ("boot", lambda r: r.silent() and f"the console has no line '{r.silent()}': "
-     f"see configs/{r.run['config']}/expect"),
-    ("test", lambda r: r.broken and f"no whole report: {r.broken}"),
-    ("test", lambda r: r.kunit is None and "kunit.py parse wrote no result"),
-    ("test", lambda r: r.run["expected_suites"] and not r.suites and "no suite ran"),
-    ("test", lambda r: r.missing() and "did not run: " + ", ".join(r.missing())),
-    ("test", lambda r: r.strangers()
-     and "ran, but is not in the tree's sources: " + ", ".join(r.strangers())),
-    ("test", lambda r: r.plan != len(r.run["expected_suites"])
-     and f"the kernel planned {r.plan} suites, not {len(r.run['expected_suites'])}"),
-    ("test", lambda r: r.bad("failures", "failed")),
-    ("test", lambda r: r.bad("skips", "skipped")),
-    ("test", lambda r: r.not_skipped() and "kunit/um-lacks names as skipped what was not: "
-     + ", ".join(r.not_skipped())),
-    ("test", lambda r: r.empty() and "has no test: " + ", ".join(r.empty())),
-    ("test", lambda r: r.errors() and f"kunit.py met {r.errors()} errors in the report, see kunit.txt"),
-    ("test", lambda r: r.counted != r.totals()
-     and f"the console has {words(r.counted)}, and kunit.py says {words(r.totals())}"),
-]
 
 
 def details(run, verdict):
@@ -228,8 +195,7 @@ def judge(run, guest, lines, kunit):
     left = Run(run, guest, lines, kunit)
     run["broken"] = left.broken
     run["expected_skips"] = sorted(left.skipped() & left.may_skip)
-    for verdict, check in CHECKS:
-        what = check(left)
+    for verdict, what in left.findings():
         if what:
             return verdict, what, details(left, verdict), left.suites
     return "pass", "", [], left.suites
@@ -251,21 +217,17 @@ def decode(excerpt, run):
 
 def of(folder):
     """(class, summary) of the run that a folder holds."""
-    def load(name):
-        path = folder / name
-        return json.loads(path.read_text()) if path.exists() else None
-
-    run, guest = load("run.json"), load("guest.json")
-    lines = (folder / "console.log").read_text(encoding="utf-8", errors="replace").splitlines()
-    kind, what, shown, suites = judge(run, guest, lines, load("kunit.json"))
+    names = ("run.json", "guest.json", "kunit.json")
+    run, guest, kunit = (json.loads(cli.text_of(folder / name) or "null") for name in names)
+    lines = cli.text_of(folder / "console.log").splitlines()
+    kind, what, shown, suites = judge(run, guest, lines, kunit)
     totals = {key: sum(suite[key] for suite in suites.values()) for key in COUNTS}
     indented(decode(shown, run) if kind == "splat" else shown)
     for sort, titles in run.get("races", {}).items():
         note(f"KCSAN: {len(titles)} different data races "
              + {"outside": "that do not touch mm/gup.c", "explained": "explained in kunit/kcsan-explained"}[sort])
-    (folder / "result.json").write_text(json.dumps({
-        **run, "verdict": kind, "why": what, "totals": totals, "suites": suites, "guest": guest,
-        "stages": now.stages}, indent=1) + "\n")
+    cli.save(folder / "result.json", {
+        **run, "verdict": kind, "why": what, "totals": totals, "suites": suites, "guest": guest, "stages": now.stages})
     summary = (f"{what + '; ' if what else ''}{len(suites)} suites, {words(totals)}, {run['accelerator']}, "
                f"guest {guest['seconds']:.1f} s")
     (folder / "summary").write_text(summary + "\n")

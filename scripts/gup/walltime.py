@@ -8,6 +8,7 @@ which have the true median between them in 19 cases of 20, whatever the distribu
 1 is within the range, the pairs do not tell which kernel is faster.
 """
 
+import collections
 import math
 import pathlib
 import re
@@ -16,7 +17,7 @@ import subprocess
 import time
 
 from gup.cli import ROOT, Failure
-from gup.figures import ratio
+from gup.figures import key_of, ratio
 
 # What performance-time.md is made of.
 TEXT = ROOT / "Documentation/templates/performance-time.md"
@@ -77,12 +78,9 @@ def clock_price(times=100_000):
 
 def lock_price(rows, with_locks):
     """Nanoseconds of a page table lock and its unlock, or None."""
-    def base(of):
-        return next((row["base"] for row in of if tuple(row[name] for name in ("group", "layout", "row", "access"))
-                     == LOCKED), None)
-    if None in (base(rows), base(with_locks)):
-        return None
-    return base(with_locks) - base(rows)
+    found = [row["base"] for row in [*rows, *with_locks]
+             if (row["group"], row["layout"], row["row"], row["access"]) == LOCKED]
+    return found[1] - found[0] if len(found) == 2 else None
 
 
 # ------------------------------------------------------------------------ locks
@@ -129,14 +127,9 @@ def print_table(rows, name_of):
               f"  {told(row) or 'not told apart'}")
 
 
-def print_counts(rows):
-    count = [sum(told(row) == word for row in rows) for word in ("faster", "slower", "")]
-    print("    {} rows are faster, {} slower, {} not told apart: 1 is within the range".format(*count))
-
-
-def print_clock(clock):
-    print(f"    the guest's clock goes by {clock['step']} ns, the shortest time is {clock['shortest']} ns; reading the\n"
-          f"    host's clock takes at most {clock['price']} ns")
+def counts(rows):
+    found = collections.Counter(told(row) or "untold" for row in rows)
+    return {word: found[word] for word in ("faster", "slower", "untold")}
 
 
 # ----------------------------------------------------------------- documentation
@@ -149,16 +142,13 @@ def cell(row, name):
 def document(result, titles, command):
     """Documentation/performance-time.md, of a result.json."""
     rows, (other, *_) = result["rows"], [*result["also"].values(), []]
-    count = {word: sum(told(row) == word for row in rows) for word in ("faster", "slower", "")}
-    price, clock = result["lock_ns"], result["clock"]
+    price = result["lock_ns"]
     yield TEXT.read_text().format(
-        command=command, cpu=result["cpu"], runs=len(rows[0]["rounds"]["base"]), rows=len(rows),
-        faster=count["faster"], slower=count["slower"], untold=count[""],
+        command=command, cpu=result["cpu"], runs=len(rows[0]["rounds"]["base"]), rows=len(rows), **counts(rows),
         base_locks=result["base"]["locked_instructions"], series_locks=result["series"]["locked_instructions"],
         lock_price="" if price is None else f"To take and release a\n  lock costs {price:.1f} ns.",
-        step=clock["step"], per_page=figure(clock["step"] / 4096), shortest=clock["shortest"],
-        price=clock["price"]).rstrip("\n")
-    with_locks = {tuple(row[name] for name in NAMES): row for row in other}
+        per_page=figure(result["clock"]["step"] / 4096), **result["clock"]).rstrip("\n")
+    with_locks = {key_of(row): row for row in other}
     for group, (title, _) in titles.items():
         of_group = [row for row in rows if row["group"] == group]
         if not of_group:
@@ -167,17 +157,11 @@ def document(result, titles, command):
                     "| | base | series | ratio |" + " base, with locks | series | ratio |" * bool(other),
                     "| --- |" + " ---: |" * (6 if other else 3))
         for row in of_group:
-            pair = [row] + [with_locks[key] for key in (tuple(row[name] for name in NAMES),) if key in with_locks]
-            name = f"{row['layout']}, {row['row']}, " + (
-                str(row["per_call"]) if group == "call" else row["access"])
+            pair = [one for one in (row, with_locks.get(key_of(row))) if one]
+            name = f"{row['layout']}, {row['row']}, " + (str(row["per_call"]) if group == "call" else row["access"])
             yield f"| {name} | " + " | ".join(cell(one, which) for one in pair for which in ("base", "series", "ratio")) + " |"
 
 
-NAMES = ("group", "layout", "row", "access", "pages", "per_call")
-
-
 def cpu_name():
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return "an unknown CPU"
+    found = re.search(r"^model name\s*:(.*)", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
+    return found[1].strip() if found else "an unknown CPU"

@@ -10,7 +10,6 @@ Each holds tree/, o/<configuration>/ and "state": what we put into tree/. The re
 O= to tree/ is the same in all, so ccache serves them all.
 """
 
-import shutil
 import subprocess
 import time
 
@@ -35,8 +34,8 @@ class Workspace:
     # ----------------------------------------------------------------------- the state file
 
     def state(self):
-        lines = self.state_file.read_text().splitlines() if self.state_file.is_file() else []
-        return {"hash": "", "head": "", "switching": "", "to": "", **dict(line.split("=", 1) for line in lines)}
+        found = dict(line.split("=", 1) for line in cli.text_of(self.state_file).splitlines())
+        return {"hash": "", "head": "", "switching": "", "to": "", **found}
 
     def set_state(self, **values):
         cli.write(self.state_file, "".join(f"{key}={value}\n" for key, value in
@@ -105,11 +104,9 @@ class Workspace:
     def refuse_diverged(self, new, old, dirty):
         self.git.run("branch", "-qf", "series-on-disk", new)
         rebase = f"git -C {self.tree} rebase --onto series-on-disk {old[:12]}"
-        if dirty:
-            raise Failure("tree", f"series or patches/ changed, and {self.tree} has uncommitted changes: neither is "
-                          "overwritten", f"commit or stash there, then: {rebase}")
-        raise Failure("tree", f"series or patches/ changed, and {self.tree} has commits of its own: neither is "
-                      "overwritten", f"{rebase}, then scripts/tree refresh")
+        what, step = ("uncommitted changes", f"commit or stash there, then: {rebase}") if dirty else (
+            "commits of its own", f"{rebase}, then scripts/tree refresh")
+        raise Failure("tree", f"series or patches/ changed, and {self.tree} has {what}: neither is overwritten", step)
 
     # -------------------------------------------------------------------------- the work tree
 
@@ -117,8 +114,7 @@ class Workspace:
         return self.git.good("cat-file", "-e", f"{self.source.base}^{{tree}}")
 
     def create(self):
-        """A repository of our own that borrows the objects of the store. Made under another
-        name first: a tree that has its name is complete."""
+        """A repository of our own that borrows the objects of the store."""
         if self.tree.is_dir():
             if not self.has_base():
                 # The cache was emptied, or DIR moved on: borrow from where the base is now.
@@ -129,24 +125,21 @@ class Workspace:
             return
         cli.stage("tree", f"checking out {self.source.origin}")
         cli.need_space(self.folder, 2500)
-        new = cli.temporary(self.tree.with_name("tree.new"))
-        shutil.rmtree(new, ignore_errors=True)
-        subprocess.run(["git", "init", "-q", "-b", BRANCH, str(new)], check=True)
-        self.borrow(new)
-        git = Git(new)
-        git.run("config", "checkout.workers", "0")
-        git.run("config", "core.untrackedCache", "true")
-        if not git.good("reset", "-q", "--hard", self.source.base):
-            raise Failure("environment", f"the kernel tree could not be written to {new}", "look at the disk space")
-        # First what is in it: a tree without that would look like a user's own.
-        self.set_state(hash="none", head=self.source.base)
-        new.rename(self.tree)
+        with cli.anew(self.tree) as new:
+            subprocess.run(["git", "init", "-q", "-b", BRANCH, str(new)], check=True)
+            self.borrow(new)
+            git = Git(new)
+            git.run("config", "checkout.workers", "0")
+            git.run("config", "core.untrackedCache", "true")
+            if not git.good("reset", "-q", "--hard", self.source.base):
+                raise Failure("environment", f"the kernel tree could not be written to {new}", "look at the disk space")
+            # First what is in it: a tree without that would look like a user's own.
+            self.set_state(hash="none", head=self.source.base)
 
     def borrow(self, tree):
         objects = self.source.store / "objects"
-        further = objects / "info/alternates"  # git follows alternates of alternates, but only so deep
-        (tree / ".git/objects/info/alternates").write_text(
-            f"{objects}\n" + (further.read_text() if further.is_file() else ""))
+        further = cli.text_of(objects / "info/alternates")  # git follows alternates of alternates, but only so deep
+        (tree / ".git/objects/info/alternates").write_text(f"{objects}\n{further}")
 
     def switch_to(self, commit):
         """Only files that differ are written, all others keep their times, so make rebuilds no

@@ -343,7 +343,7 @@ class Choice(unittest.TestCase):
         with contextlib.ExitStack() as stack:
             for target, value in ((source.series, {"apply_series": apply_series, "Series": mock.Mock()}),
                                   (source.pristine, {"check_version": mock.Mock()}),
-                                  (source, {"note": self.said.append, "refuse_full_disk": mock.Mock()})):
+                                  (source, {"note": self.said.append}), (source.cli, {"need_space": mock.Mock()})):
                 stack.enter_context(mock.patch.multiple(target, **value))
             chosen, commit, differ = source.pick("repository", candidates, recorded)
         self.assertEqual(commit, chosen.title)

@@ -208,7 +208,7 @@ class Lock(Place):
 
     def need(self, **environment):
         code = (f"import sys; sys.path[0] = {str(ROOT / 'scripts')!r}\nfrom gup import cli, packages, boot\n"
-                "packages.PACKAGES = ['x:gup-test-program:gup-test-package']\ncli.check_places = lambda: None\n"
+                "packages.PACKAGES = {'x': 'gup-test-program:gup-test-package'}\ncli.check_places = lambda: None\n"
                 "boot.main = lambda _: packages.need('x')\ncli.main('boot', [])\n")
         return subprocess.Popen([sys.executable, "-S", "-c", code], text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
