@@ -52,15 +52,13 @@
  * is NULL.
  */
 
-#if __has_include("linux/args.h")
-#include <linux/args.h>
-#else
-#include <linux/kernel.h>	/* until v6.5 */
-#endif
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/uaccess.h>
+#ifndef COUNT_ARGS		/* in linux/kernel.h until v6.5 */
+#include <linux/args.h>
+#endif
 
 /* What the kernel at hand has: with vmas until v6.4, and without since. */
 typedef long (*gup_legacy_old)(unsigned long start, unsigned long nr_pages,
@@ -315,13 +313,14 @@ static inline long gup_legacy_remote_8_force(struct task_struct *tsk,
 #define gup_legacy_remote_7(a, b, args...)				\
 	(__builtin_choose_expr(						\
 		__builtin_types_compatible_p(typeof(b), struct mm_struct *), \
-		gup_legacy_remote_7_tsk, gup_legacy_remote_7_mm)(a, b, args))
+		&gup_legacy_remote_7_tsk,				\
+		&gup_legacy_remote_7_mm)(a, b, args))
 #define gup_legacy_remote_8(a, b, c, d, e, f, args...)			\
 	(__builtin_choose_expr(						\
 		__builtin_types_compatible_p(typeof((f) + 0), struct page **) || \
 		__builtin_types_compatible_p(typeof((f) + 0), void *),	\
-		gup_legacy_remote_8_flags,				\
-		gup_legacy_remote_8_force)(a, b, c, d, e, f, args))
+		&gup_legacy_remote_8_flags,				\
+		&gup_legacy_remote_8_force)(a, b, c, d, e, f, args))
 
 static inline long gup_legacy_pin_remote_7(struct mm_struct *mm,
 					   unsigned long start,
