@@ -3,9 +3,9 @@
 //
 //   spatch --sp-file gup.cocci --in-place --smpl-spacing driver.c
 //
-// -D write is for files whose get_user_pages_fast() has "int write". What asks for
-// VMAs, is for long, or marks dirty while it releases, has no such successor: it stays
-// as it is, and does not compile. porting.md says what to write.
+// What it makes is for v6.5 and later. -D write is for files whose get_user_pages_fast()
+// has "int write". What asks for VMAs, is for long, or marks dirty while it releases, has
+// no such successor: it stays as it is, and does not compile. porting.md says what to write.
 
 virtual write
 
@@ -23,9 +23,15 @@ virtual write
 @@ expression s, n, g, p, l; @@
 - pin_user_pages_locked(s, n, g, p, l)
 + pin_user_pages_remote(current->mm, s, n, g, p, l)
+@@ expression T, M, s, n, g, p, l; @@
+- get_user_pages_locked(T, M, s, n, g, p, l)
++ get_user_pages_remote(M, s, n, g, p, l)
 @@ expression T, s, n, w, f, p; @@
 - get_user_pages_unlocked(T, current->mm, s, n, w, f, p)
 + get_user_pages_unlocked(s, n, p, GUP_FLAGS(w, f))
+@@ expression T, s, n, g, p; @@
+- get_user_pages_unlocked(T, current->mm, s, n, p, g)
++ get_user_pages_unlocked(s, n, p, g)
 @@ expression s, n, w, f, p; @@
 - get_user_pages_unlocked(s, n, w, f, p)
 + get_user_pages_unlocked(s, n, p, GUP_FLAGS(w, f))
@@ -51,20 +57,30 @@ virtual write
 - get_user_pages(s, n, g, p, NULL)
 + get_user_pages(s, n, g, p)
 
-// The remote calls: two forms have eight arguments, and two have seven. The place of vmas tells.
+// The remote calls: two forms have eight arguments, and two have seven. Where only the types
+// would tell, nothing is done: force is a literal, and an mm is declared here or a member mm.
 
+@@ expression T, M, s, n, w, p; @@
+- get_user_pages_remote(T, M, s, n, w, 0, p, NULL)
++ get_user_pages_remote(M, s, n, GUP_FLAGS(w, 0), p, NULL)
+@@ expression T, M, s, n, w, p; @@
+- get_user_pages_remote(T, M, s, n, w, 1, p, NULL)
++ get_user_pages_remote(M, s, n, GUP_FLAGS(w, 1), p, NULL)
 @@ expression T, M, s, n, g, p, l; @@
 - get_user_pages_remote(T, M, s, n, g, p, NULL, l)
 + get_user_pages_remote(M, s, n, g, p, l)
-@@ expression T, M, s, n, w, f, p; @@
-- get_user_pages_remote(T, M, s, n, w, f, p, NULL)
-+ get_user_pages_remote(M, s, n, GUP_FLAGS(w, f), p, NULL)
-@@ expression M, s, n, g, p, l; @@
+@@ struct mm_struct *M; expression s, n, g, p, l; @@
 - get_user_pages_remote(M, s, n, g, p, NULL, l)
 + get_user_pages_remote(M, s, n, g, p, l)
-@@ expression T, M, s, n, g, p; @@
+@@ expression E, s, n, g, p, l; @@
+- get_user_pages_remote(E->mm, s, n, g, p, NULL, l)
++ get_user_pages_remote(E->mm, s, n, g, p, l)
+@@ struct mm_struct *M; expression T, s, n, g, p; @@
 - get_user_pages_remote(T, M, s, n, g, p, NULL)
 + get_user_pages_remote(M, s, n, g, p, NULL)
+@@ expression T, E, s, n, g, p; @@
+- get_user_pages_remote(T, E->mm, s, n, g, p, NULL)
++ get_user_pages_remote(E->mm, s, n, g, p, NULL)
 @@ expression T, M, s, n, g, p, l; @@
 - pin_user_pages_remote(T, M, s, n, g, p, NULL, l)
 + pin_user_pages_remote(M, s, n, g, p, l)
@@ -99,32 +115,50 @@ virtual write
 - put_user_pages(p, n)
 + release_pages(p, n)
 
-// The lock. For writing it is more than a semaphore.
+// The lock, if it is that of an mm. For writing it is more than a semaphore.
 
+@@ struct mm_struct *M; @@
+- &M->mmap_sem
++ GUP_LOCK_OF(M)
+@@ expression E; @@
+- &E->mm->mmap_sem
++ GUP_LOCK_OF(E->mm)
 @@ expression M; @@
-- down_read(&M->mmap_sem)
+- down_read(GUP_LOCK_OF(M))
 + mmap_read_lock(M)
 @@ expression M; @@
-- down_read_trylock(&M->mmap_sem)
+- down_read_killable(GUP_LOCK_OF(M))
++ mmap_read_lock_killable(M)
+@@ expression M; @@
+- down_read_trylock(GUP_LOCK_OF(M))
 + mmap_read_trylock(M)
 @@ expression M; @@
-- up_read(&M->mmap_sem)
+- up_read(GUP_LOCK_OF(M))
 + mmap_read_unlock(M)
 @@ expression M; @@
-- down_write(&M->mmap_sem)
+- down_write(GUP_LOCK_OF(M))
 + mmap_write_lock(M)
 @@ expression M; @@
-- down_write_killable(&M->mmap_sem)
+- down_write_killable(GUP_LOCK_OF(M))
 + mmap_write_lock_killable(M)
 @@ expression M; @@
-- up_write(&M->mmap_sem)
+- up_write(GUP_LOCK_OF(M))
 + mmap_write_unlock(M)
 @@ expression M; @@
-- downgrade_write(&M->mmap_sem)
+- downgrade_write(GUP_LOCK_OF(M))
 + mmap_write_downgrade(M)
+@@ expression M; @@
+- GUP_LOCK_OF(M)
++ &M->mmap_lock
 
 // write and force as flags.
 
+@@ @@
+- GUP_FLAGS(FOLL_WRITE, 0)
++ FOLL_WRITE
+@@ expression w; @@
+- GUP_FLAGS(w ? FOLL_WRITE : 0, 0)
++ w ? FOLL_WRITE : 0
 @@ @@
 - GUP_FLAGS(0, 0)
 + 0

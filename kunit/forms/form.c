@@ -12,6 +12,9 @@
 #include <linux/highmem.h>
 #include <linux/mman.h>
 #include <linux/module.h>
+#ifdef CONFIG_X86_64
+#include <asm/vsyscall.h>
+#endif
 
 #define NR	4
 #define STAMP	0x5a17c0de
@@ -38,11 +41,16 @@ static long form_call(struct mm_struct *mm, unsigned long start, int write)
 	if (locked)
 		mmap_read_lock(mm);
 	got = FORM_CALL;
-	for (i = 0; FORM_HOW & VMAS && i < got; i++) {
+	for (i = 0; FORM_HOW & VMAS && start < TASK_SIZE && i < got; i++) {
 		if (vmas[i] != find_vma(mm, start)) {
 			pr_err("vmas[%ld] is another\n", i);
 			got = -ESTALE;
 		}
+	}
+	if (FORM_HOW & LOCK && down_write_trylock(&mm->mmap_lock)) {
+		pr_err("the lock was dropped\n");
+		up_write(&mm->mmap_lock);
+		return -ENOLCK;
 	}
 	if (locked)
 		mmap_read_unlock(mm);
@@ -95,14 +103,35 @@ static int form_try(unsigned long prot, int write, int want)
 	return err;
 }
 
+/* The page of vsyscall=emulate: its VMA, where vmas[] is looked at, or no page. */
+static int form_gate(void)
+{
+	int __maybe_unused i, got = 0;
+
+#ifdef CONFIG_X86_64
+	vmas[0] = NULL;
+	got = form_call(current->mm, VSYSCALL_ADDR, 0);
+	if (got > 0 && FORM_HOW & VMAS && !vmas[0])
+		return -ENXIO;
+	if (got > 0)
+		FORM_PUT;
+#endif
+	return got;
+}
+
 static int __init form_init(void)
 {
 	int err = form_try(PROT_READ | PROT_WRITE, 1, NR) ?:
 		  form_try(PROT_READ | PROT_WRITE, 0, NR) ?:
 		  form_try(PROT_READ, 1, -EFAULT);
+	int gate = form_gate();
 
+	if (gate == -ENXIO) {
+		pr_err("a page of the gate area, and no VMA\n");
+		err = err ?: gate;
+	}
 	if (!err)
-		pr_info("ok\n");
+		pr_info("ok, %d of the gate area\n", gate);
 	return err;
 }
 module_init(form_init);

@@ -7,6 +7,7 @@ kernel with the series. Drivers with a layer of their own (kunit/forms/layers) c
 error that names the header. --write makes Documentation/porting/forms.md of it."""
 
 import concurrent.futures
+import difflib
 import gzip
 import re
 import shutil
@@ -22,6 +23,7 @@ from gup.packages import need
 from gup.workspace import Workspace
 
 USAGE = "scripts/forms [OPTION]..."
+EXCLUDE = ("--write --release",)
 FORMS, PORTING = ROOT / "kunit/forms", ROOT / "Documentation/porting"
 TABLE = PORTING / "forms.md"
 SAMPLE = "samples/gup_legacy/gup_legacy_dev.c"
@@ -36,7 +38,7 @@ for module in /*.ko; do /bin/busybox insmod "$module"; done
 
 def options(parser):
     cli.option(parser, "--release R", "only this release of Debian's, as 6.1; may be repeated", many=True)
-    cli.option(parser, "--write", "write Documentation/porting/forms.md")
+    cli.option(parser, "--write", "write Documentation/porting/forms.md, if nothing fails")
 
 
 class Form(typing.NamedTuple):
@@ -53,8 +55,8 @@ class Form(typing.NamedTuple):
     def text(self):
         """With the header."""
         lines = [f"#define {name} {value}\n" for name, value in self.defines().items()]
-        if self.name == "fast_write":
-            lines.append("#define GUP_FAST_TAKES_WRITE\n")
+        if self.name.startswith("fast_") and "get_user_pages_fast" in self.call:
+            lines.append(f"#define GUP_FAST_TAKES_{self.name.removeprefix('fast_').upper()}\n")
         return "".join([*lines, '#include "form.c"\n'])
 
     def bare(self):
@@ -90,20 +92,32 @@ def sources(forms, folder):
     return folder
 
 
+def spatch(path, write):
+    """What is wrong."""
+    return cli.wrong(["spatch", "--very-quiet", "--sp-file", PORTING / "gup.cocci", "--in-place",
+                      *(["-D", "write"] if write else []), path])
+
+
 def convert(checks, forms, folder):
     """Adds what the semantic patch makes of drivers without the header; the forms by their new names."""
     found = []
     for form in forms:
         path = folder / f"c_{form.name}.c"
         path.write_text(form.bare())
-        write = ["-D", "write"] if form.name == "fast_write" else []
-        patch = ["spatch", "--very-quiet", "--sp-file", PORTING / "gup.cocci", "--in-place", *write, path]
-        wrong = cli.wrong(patch)
-        if "hand" not in form.how:
-            checks.add(f"gup.cocci: {form.name}", wrong)
-            found.append(form._replace(name=path.stem))
-        else:
+        if "hand" in form.how:
             path.unlink()
+            continue
+        write = form.name == "fast_write"
+        checks.add(f"gup.cocci: {form.name}", spatch(path, write))
+        once = path.read_text()
+        again = spatch(path, write)
+        checks.add(f"gup.cocci, a second time: {form.name}", again or ["it changes"] * (path.read_text() != once))
+        found.append(form._replace(name=path.stem))
+    alone = folder / "as_it_is.c"
+    shutil.copy(FORMS / alone.name, alone)
+    checks.add("gup.cocci leaves as_it_is.c alone", spatch(alone, False) or list(difflib.unified_diff(
+        (FORMS / alone.name).read_text().splitlines(), alone.read_text().splitlines(), lineterm="", n=0)))
+    alone.unlink()
     with open(folder / "Makefile", "a", encoding="utf-8") as file:
         file.write("obj-m += " + " ".join(f"{form.name}.o" for form in found) + "\n")
     return found
@@ -165,7 +179,7 @@ def initramfs(folder):
 def run(checks, machine, name, image, forms, folder):
     """The names of those that the guest says are well."""
     cli.stage("boot", f"{name}; {machine}")
-    guest.run(machine.command(image, ["console=ttyS0", "panic=-1", "kunit.enable=0"], initramfs(folder)), folder)
+    guest.run(machine.command(image, ["console=ttyS0", "panic=-1", "kunit.enable=0", "vsyscall=emulate"], initramfs(folder)), folder)
     console = (folder / "console.log").read_text(errors="replace")
     good = set(re.findall(r"gup_form: (\w+): ok", console))
     for form in forms:
@@ -243,7 +257,8 @@ def table(forms, headers, compiled, ran, gpl):
             cells.append(f"{good}/{len(of)}{runs}")
         cells += ["runs" if form.name in ran["series"] else "", "by hand" if "hand" in form.how else
                   "runs" if f"c_{form.name}" in ran["series"] else "fails", "GPL" if form.name in gpl else ""]
-        lines.append(f"| {form.name} | `{form.call.replace('|', chr(92) + '|')}` | {' | '.join(cells)} |")
+        call = form.put if form.name.startswith("put_") else form.call
+        lines.append(f"| {form.name} | `{call.replace('|', chr(92) + '|')}` | {' | '.join(cells)} |")
     lines += ["", "The driver of samples/gup_legacy, of 2012 by its calls, was compiled on each of them, too.", "",
               "| package | version | get_user_pages() | sample |", "| --- | --- | --- | --- |"]
     for one in headers:
@@ -279,7 +294,7 @@ def main(options):
     ran = debian_kernels(checks, machine, packages, headers, forms)
     ran["series"] = own_kernel(checks, machine, workspace, forms)
     cli.stage_end()
+    checks.conclude()
     if options.write:
         cli.write(TABLE, table(forms, headers, compiled, ran, gpl))
-    checks.conclude()
     return f"{len(forms)} forms compile on {len(headers)} kernels, and run on {len(ran)}"

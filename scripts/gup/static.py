@@ -7,7 +7,7 @@
   readme     README.md's table of exit codes is that of cli.py
   python     every Python file compiles without a warning
   allowlist  entries of the splat checker carry a reason, and each denied kind a log
-  header     Documentation/porting/gup_legacy.h is what topic legacy adds to the kernel
+  header     Documentation/porting/gup_legacy.h is what topic legacy adds to the kernel, and all of it
   mutants    each test of the suites has a mutant that it kills, or a reason why it has none
 """
 
@@ -153,6 +153,11 @@ def header():
     bodies = [re.sub(r"(?m)^\+", "", match[1]) for match in added if match]
     if bodies != [text(HEADER)]:
         yield f"{HEADER} is not what one patch of topic legacy adds"
+    for name in files():
+        if name.startswith("patches/legacy/"):
+            for path in re.findall(r"^\+\+\+ b/(.*)", text(name), re.M):
+                if not re.fullmatch(r"include/linux/gup_legacy\.h|mm/Makefile|MAINTAINERS|mm/tests/.*|samples/.*", path):
+                    yield f"{name}: {path}: the topic says that no object file of the kernel changes"
 
 
 def mutants():

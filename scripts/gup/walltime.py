@@ -78,9 +78,9 @@ def clock_price(times=100_000):
 
 def lock_price(rows, with_locks):
     """Nanoseconds of a page table lock and its unlock, or None."""
-    found = [row["base"] for row in [*rows, *with_locks]
-             if (row["group"], row["layout"], row["row"], row["access"]) == LOCKED]
-    return found[1] - found[0] if len(found) == 2 else None
+    without, locked = ([row["base"] for row in of if (row["group"], row["layout"], row["row"], row["access"]) == LOCKED][:1]
+                       for of in (rows, with_locks))
+    return locked[0] - without[0] if without and locked else None
 
 
 # ------------------------------------------------------------------------ locks
