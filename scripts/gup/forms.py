@@ -109,9 +109,9 @@ def convert(checks, forms, folder):
             continue
         write = form.name == "fast_write"
         checks.add(f"gup.cocci: {form.name}", spatch(path, write))
-        once = path.read_text()
+        once = path.read_text().split()  # it breaks lines anew
         again = spatch(path, write)
-        checks.add(f"gup.cocci, a second time: {form.name}", again or ["it changes"] * (path.read_text() != once))
+        checks.add(f"gup.cocci, a second time: {form.name}", again or ["it changes"] * (path.read_text().split() != once))
         found.append(form._replace(name=path.stem))
     alone = folder / "as_it_is.c"
     shutil.copy(FORMS / alone.name, alone)
@@ -210,7 +210,7 @@ def debian_kernels(checks, machine, packages, headers, forms):
 
 
 def own_kernel(checks, machine, workspace, forms):
-    kernel = Kernel(workspace, "sample")
+    kernel = Kernel(workspace.prepare(), "sample")
     kernel.build()
     folder = sources(forms, BUILD / "forms/run-series")
     cli.stage("convert", "gup.cocci")
@@ -282,6 +282,7 @@ def main(options):
     (folder / "linux").mkdir()
     shutil.copy(PORTING / "gup_legacy.h", folder / "linux")
     shutil.copy(workspace.tree / SAMPLE, folder / "sample.c")
+    workspace.unlock()
     names = [*(form.name for form in forms), "sample"]
     for one in headers:
         cli.stage("compile", f"{one.name} {one.version}, {one.arch}")
