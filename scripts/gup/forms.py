@@ -6,6 +6,7 @@ with what that kernel exports; and loaded into Debian's kernels where their tool
 kernel with the series. Drivers with a layer of their own (kunit/forms/layers) compile, or fail with an
 error that names the header. --write makes Documentation/porting/forms.md of it."""
 
+import argparse
 import concurrent.futures
 import difflib
 import gzip
@@ -37,8 +38,14 @@ for module in /*.ko; do /bin/busybox insmod "$module"; done
 
 
 def options(parser):
-    cli.option(parser, "--release R", "only this release of Debian's, as 6.1; may be repeated", many=True)
+    cli.option(parser, "--release R", "only this release of the kernel, as 6.1; may be repeated", release, many=True)
     cli.option(parser, "--write", "write Documentation/porting/forms.md, if nothing fails")
+
+
+def release(text):
+    if not re.fullmatch(r"\d+\.\d+", text, re.A):
+        raise argparse.ArgumentTypeError(f"wants a release of the kernel, as 6.1, not '{text}'")
+    return text
 
 
 class Form(typing.NamedTuple):

@@ -64,6 +64,7 @@ REFUSED = [
     ("contract", ["--check", "a", "b"], ["'b' is one argument too many"]),
     ("manual", ["--check", "--check"], ["--check is given twice"]),
     ("test", ["static", "static"], ["'static' is given twice"]),
+    ("forms", ["--write", "--release", "6.1"], ["--write and --release exclude each other"]),
     # What there is not.
     ("boot", ["--config", "fast"], ["'fast'", "reference"]),
     ("mutants", ["--config", "fast"], ["'fast'", "reference"]),
@@ -76,8 +77,9 @@ REFUSED = [
     ("selftests", ["--markdown", "/"], ["--markdown"]),
     ("contract", ["/nowhere"], ["/nowhere"]),
     ("test", ["everything"], ["'everything'"]),
+    ("forms", ["--release", "bookworm"], ["--release", "'bookworm'"]),
     *[(verb, ["stray"], ["'stray'"]) for verb in
-      ("boot", "check", "coverage", "manual", "mutants", "selftests", "tree")],
+      ("boot", "check", "coverage", "forms", "manual", "mutants", "selftests", "tree")],
 ]
 
 
