@@ -183,12 +183,6 @@ static inline long gup_legacy_pin_5(unsigned long start, unsigned long nr_pages,
 			       gup_flags, pages, vmas);
 }
 
-static inline long gup_legacy_pin_4(unsigned long start, unsigned long nr_pages,
-				    unsigned int gup_flags, struct page **pages)
-{
-	return gup_legacy_pin_5(start, nr_pages, gup_flags, pages, NULL);
-}
-
 /* get_user_pages() */
 
 static inline long gup_legacy_get_now(unsigned long start,
@@ -241,20 +235,6 @@ static inline long gup_legacy_get_5(unsigned long start, unsigned long nr_pages,
 	return gup_legacy_get_now(start, nr_pages, gup_flags, pages, vmas);
 }
 
-static inline long gup_legacy_get_4(unsigned long start, unsigned long nr_pages,
-				    unsigned int gup_flags, struct page **pages)
-{
-	return gup_legacy_get_5(start, nr_pages, gup_flags, pages, NULL);
-}
-
-static inline long gup_legacy_get_6(unsigned long start, unsigned long nr_pages,
-				    int write, int force, struct page **pages,
-				    struct vm_area_struct **vmas)
-{
-	return gup_legacy_get_5(start, nr_pages, gup_legacy_flags(write, force),
-				pages, vmas);
-}
-
 static inline long gup_legacy_remote_7_mm(struct mm_struct *mm,
 					  unsigned long start,
 					  unsigned long nr_pages,
@@ -302,16 +282,6 @@ static inline long gup_legacy_get_8(struct task_struct *tsk,
 }
 
 /* get_user_pages_remote() and pin_user_pages_remote() */
-
-static inline long gup_legacy_remote_6(struct mm_struct *mm,
-				       unsigned long start,
-				       unsigned long nr_pages,
-				       unsigned int gup_flags,
-				       struct page **pages, int *locked)
-{
-	return gup_legacy_remote_7_mm(mm, start, nr_pages, gup_flags, pages,
-				      NULL, locked);
-}
 
 static inline long gup_legacy_remote_7_tsk(struct task_struct *tsk,
 					   struct mm_struct *mm,
@@ -380,16 +350,6 @@ static inline long gup_legacy_pin_remote_7(struct mm_struct *mm,
 				      nr_pages, gup_flags, pages, vmas, locked);
 }
 
-static inline long gup_legacy_pin_remote_6(struct mm_struct *mm,
-					   unsigned long start,
-					   unsigned long nr_pages,
-					   unsigned int gup_flags,
-					   struct page **pages, int *locked)
-{
-	return gup_legacy_pin_remote_7(mm, start, nr_pages, gup_flags, pages,
-				       NULL, locked);
-}
-
 static inline long gup_legacy_pin_remote_8(struct task_struct *tsk,
 					   struct mm_struct *mm,
 					   unsigned long start,
@@ -419,7 +379,8 @@ static inline long gup_legacy_locked_5(unsigned long start,
 				       struct page **pages, int *locked)
 {
 	if (!locked)
-		return gup_legacy_get_4(start, nr_pages, gup_flags, pages);
+		return gup_legacy_get_5(start, nr_pages, gup_flags, pages,
+					NULL);
 	gup_legacy_drop_lock(locked);
 	return get_user_pages_unlocked(start, nr_pages, pages, gup_flags);
 }
@@ -430,19 +391,10 @@ static inline long gup_legacy_pin_locked_5(unsigned long start,
 					   struct page **pages, int *locked)
 {
 	if (!locked)
-		return gup_legacy_pin_4(start, nr_pages, gup_flags, pages);
+		return gup_legacy_pin_5(start, nr_pages, gup_flags, pages,
+					NULL);
 	gup_legacy_drop_lock(locked);
 	return pin_user_pages_unlocked(start, nr_pages, pages, gup_flags);
-}
-
-static inline long gup_legacy_locked_6(unsigned long start,
-				       unsigned long nr_pages, int write,
-				       int force, struct page **pages,
-				       int *locked)
-{
-	return gup_legacy_locked_5(start, nr_pages,
-				   gup_legacy_flags(write, force), pages,
-				   locked);
 }
 
 static inline long gup_legacy_locked_7(struct task_struct *tsk,
@@ -455,36 +407,8 @@ static inline long gup_legacy_locked_7(struct task_struct *tsk,
 	if (mm == current->mm)
 		return gup_legacy_locked_5(start, nr_pages, gup_flags, pages,
 					   locked);
-	return gup_legacy_remote_6(mm, start, nr_pages, gup_flags, pages,
-				   locked);
-}
-
-static inline long gup_legacy_locked_8(struct task_struct *tsk,
-				       struct mm_struct *mm,
-				       unsigned long start,
-				       unsigned long nr_pages, int write,
-				       int force, struct page **pages,
-				       int *locked)
-{
-	return gup_legacy_locked_7(tsk, mm, start, nr_pages,
-				   gup_legacy_flags(write, force), pages,
-				   locked);
-}
-
-static inline long gup_legacy_unlocked_4(unsigned long start,
-					 unsigned long nr_pages,
-					 struct page **pages,
-					 unsigned int gup_flags)
-{
-	return get_user_pages_unlocked(start, nr_pages, pages, gup_flags);
-}
-
-static inline long gup_legacy_unlocked_5(unsigned long start,
-					 unsigned long nr_pages, int write,
-					 int force, struct page **pages)
-{
-	return get_user_pages_unlocked(start, nr_pages, pages,
-				       gup_legacy_flags(write, force));
+	return gup_legacy_remote_7_mm(mm, start, nr_pages, gup_flags, pages,
+				      NULL, locked);
 }
 
 static inline long gup_legacy_unlocked_6(struct task_struct *tsk,
@@ -501,21 +425,11 @@ static inline long gup_legacy_unlocked_6(struct task_struct *tsk,
 		return get_user_pages_unlocked(start, nr_pages, pages,
 					       gup_flags);
 	mmap_read_lock(mm);
-	ret = gup_legacy_remote_6(mm, start, nr_pages, gup_flags, pages,
-				  &locked);
+	ret = gup_legacy_remote_7_mm(mm, start, nr_pages, gup_flags, pages,
+				     NULL, &locked);
 	if (locked)
 		mmap_read_unlock(mm);
 	return ret;
-}
-
-static inline long gup_legacy_unlocked_7(struct task_struct *tsk,
-					 struct mm_struct *mm,
-					 unsigned long start,
-					 unsigned long nr_pages, int write,
-					 int force, struct page **pages)
-{
-	return gup_legacy_unlocked_6(tsk, mm, start, nr_pages, pages,
-				     gup_legacy_flags(write, force));
 }
 
 /* The fast calls, for modules under the GPL. No pages are no error there. */
@@ -585,6 +499,30 @@ static inline void gup_legacy_put_3(struct page **pages, unsigned long nr_pages,
 	else
 		put_user_pages(pages, nr_pages);
 }
+
+/* The other forms: those without vmas, and write and force for flags. */
+#define gup_legacy_get_4(start, nr, flags, pages)			\
+	gup_legacy_get_5(start, nr, flags, pages, NULL)
+#define gup_legacy_get_6(start, nr, write, force, pages, vmas)		\
+	gup_legacy_get_5(start, nr, gup_legacy_flags(write, force), pages, vmas)
+#define gup_legacy_pin_4(start, nr, flags, pages)			\
+	gup_legacy_pin_5(start, nr, flags, pages, NULL)
+#define gup_legacy_remote_6(mm, start, nr, flags, pages, locked)	\
+	gup_legacy_remote_7_mm(mm, start, nr, flags, pages, NULL, locked)
+#define gup_legacy_pin_remote_6(mm, start, nr, flags, pages, locked)	\
+	gup_legacy_pin_remote_7(mm, start, nr, flags, pages, NULL, locked)
+#define gup_legacy_locked_6(start, nr, write, force, pages, locked)	\
+	gup_legacy_locked_5(start, nr, gup_legacy_flags(write, force), pages, \
+			    locked)
+#define gup_legacy_locked_8(tsk, mm, start, nr, write, force, pages, locked) \
+	gup_legacy_locked_7(tsk, mm, start, nr,				\
+			    gup_legacy_flags(write, force), pages, locked)
+#define gup_legacy_unlocked_4 get_user_pages_unlocked
+#define gup_legacy_unlocked_5(start, nr, write, force, pages)		\
+	gup_legacy_unlocked_4(start, nr, pages, gup_legacy_flags(write, force))
+#define gup_legacy_unlocked_7(tsk, mm, start, nr, write, force, pages)	\
+	gup_legacy_unlocked_6(tsk, mm, start, nr, pages,		\
+			      gup_legacy_flags(write, force))
 
 /* With as many arguments as there are. */
 #define GUP_LEGACY_FORM(name, args...)					\

@@ -3,7 +3,7 @@
  * A member of the driver's own by the name of the call, with as many arguments
  * as a form of it has.
  *
- * Error: has no member named 'gup_legacy_get_4'
+ * Error: has no member named 'gup_legacy_get_5'
  */
 #include "gup_legacy.h"
 
