@@ -130,9 +130,10 @@ def size(path):
     return path.stat().st_size if path and path.exists() else 0
 
 
-def watch(process, log, silent=limits.SILENT, also=None, stopped=()):
+def watch(process, log, silent=limits.SILENT, also=None, stopped=(), until=None):
     """Copy the console; return why the run is over: exit, panic, nothing (printed), silent,
-    flood, or None if something is in stopped. The second value is the silence allowed."""
+    flood, enough (says until() of what was printed), or None if something is in stopped. The
+    second value is the silence allowed."""
     silence, progress = limits.Silence(process.pid), limits.Progress()
     end, printed, tail, panic, looked, news, grown = None, 0, b"", None, 0.0, False, 0
     os.set_blocking(process.stdout.fileno(), False)
@@ -148,6 +149,8 @@ def watch(process, log, silent=limits.SILENT, also=None, stopped=()):
                 log.flush()
                 printed += len(data)
                 news = progress.add(data) or news
+                if until and until(data):
+                    end = "enough"
                 if panic is None and PANIC in tail + data:
                     panic = limits.Silence(process.pid)
                 tail = (tail + data)[-len(PANIC):]
@@ -177,8 +180,9 @@ def end_all(process):
     process.wait()
 
 
-def run(command, folder, silent=limits.SILENT, also=None):
-    """also: another file that the guest writes, and makes progress when it grows."""
+def run(command, folder, silent=limits.SILENT, also=None, until=None):
+    """also: another file that the guest writes, and makes progress when it grows. until: called
+    with what it prints, ends it when it returns true."""
     start = time.monotonic()
     # A UML that panics dumps core, and keeps files in ~/.uml that it removes only if it ends
     # by itself. In a group of its own, since it then sends a signal to all of its group.
@@ -188,7 +192,7 @@ def run(command, folder, silent=limits.SILENT, also=None):
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err, start_new_session=True,
             env={**os.environ, "HOME": home}, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
         try:
-            end, allowed = watch(process, log, silent, also)
+            end, allowed = watch(process, log, silent, also, until=until)
         finally:
             end_all(process)
             process.stdout.close()

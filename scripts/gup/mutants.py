@@ -24,7 +24,7 @@ import pathlib
 import re
 import time
 
-from gup import arch, boot, cli, guest, initramfs, kernel, killed, ktap, limits, mutantfile, results, series, source
+from gup import arch, boot, cli, generated, guest, initramfs, kernel, killed, ktap, limits, mutantfile, results, series, source
 from gup import splat, verdict
 from gup.cli import CACHE, Failure, note, text_of
 from gup.killed import judge, kernel_glob, worst
@@ -33,7 +33,9 @@ from gup.packages import need
 from gup.workspace import Workspace
 
 USAGE = "scripts/mutants [OPTION]..."
-EXCLUDE = ("--refresh --list --only --part --config --arch --changed --again --keep-going --timeout --jobs",
+EXCLUDE = ("--generate --sample --refresh --list --part --config --changed --again --keep-going --timeout",
+           "--sample --refresh --list --only --part --config --changed --again --keep-going --timeout",
+           "--refresh --list --only --part --config --arch --changed --again --keep-going --timeout --jobs",
            "--list --arch --changed --again --keep-going --timeout --jobs", "--changed --again")
 KEPT = CACHE / "mutants"
 
@@ -44,6 +46,10 @@ BAD = {"does not apply": "apply", "did not build": "build", "no such test": "tes
 
 def options(parser):
     add = cli.option
+    add(parser, "--generate", "try all that the operators of gup/operators.py make of mm/gup.c and that has no verdict in "
+        "Documentation/mutation/results.tsv; with --only: of these functions")
+    add(parser, "--sample N", "try N of them, which must not survive where they did not then", cli.number(1))
+    add(parser, "--seed TEXT", "chooses the sample; without it the series does")
     add(parser, "--list", "show the mutants, what they bring back and which tests must fail")
     add(parser, "--refresh", "write kunit/mutants/ anew after a change of the series")
     add(parser, "--only GLOB", "only mutants whose name matches; may be repeated", many=True)
@@ -334,6 +340,10 @@ def run_all(run, the_kernel, options):
 
 
 def main(options):
+    if options.seed and not options.sample:
+        raise cli.usage("--seed is for --sample")
+    if options.generate or options.sample:
+        return generated.generate(options) if options.generate else generated.sample(options)
     if options.refresh:
         need("fetch")
         workspace = prepared_tree()

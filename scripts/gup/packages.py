@@ -21,6 +21,8 @@ PACKAGES = {
     "selftests": "/sbin/mkfs.ext4:e2fsprogs /usr/include/numa.h:libnuma-dev "
                  "/usr/include/sys/capability.h:libcap-dev /usr/include/liburing.h:liburing-dev",
     "coverage": "gcovr",
+    "clang": "/usr/lib/python3/dist-packages/clang/cindex.py:python3-clang ctags:universal-ctags",
+    "parallel": "parallel",
     "manual": "groff:groff-base man:man-db mandoc",
     "sphinx": "/usr/bin/sphinx-build:python3-sphinx",
     "plot": "gnuplot:gnuplot-nox",

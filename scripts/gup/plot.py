@@ -52,11 +52,11 @@ def blocks(found, prefix):
     return data, "plot " + ", \\\n     ".join(parts) + "\n"
 
 
-def gnuplot(script, path, width=760):
+def gnuplot(script, path, width=760, head=HEAD):
     """Draw it, and put the licence into the file."""
     with tempfile.TemporaryDirectory() as top:
         output = pathlib.Path(top, "picture.svg")
-        text = HEAD.format(output=output, width=width) + script
+        text = head.format(output=output, width=width) + script
         done = subprocess.run(["gnuplot", "-"], input=text, text=True, capture_output=True, check=False)
         if done.returncode or not output.exists() or not output.stat().st_size:
             path.with_suffix(".gnuplot").write_text(text)
@@ -94,6 +94,31 @@ def draw_panels(rows, path, group, x_of, settings):
         plots += f'set title "Folios of {title}"\n{plot}unset key\n'
     gnuplot(script + f"set multiplot layout 1,2\n{plots}unset multiplot\n", path, 900)
     return True
+
+
+BARS = """\
+set terminal svg size {width},%d dynamic noenhanced font "sans-serif,12" background "white"
+set output "{output}"
+set style fill solid
+set border 1
+set tics nomirror
+set ytics scale 0
+set grid xtics lc rgb "#c8c8c8" dt 1
+set key at screen 0.5,0.005 center bottom horizontal maxrows 1 width 3
+set bmargin 5
+"""
+
+
+def bars(rows, titles, path):
+    """Lying ones of several parts: rows of a name and its numbers, the first at the top."""
+    data = "$d << EOD\n" + "".join(" ".join(map(str, row)) + "\n" for row in reversed(rows)) + "EOD\n"
+    parts = []
+    for part, (title, colour) in enumerate(zip(titles, ("#2060b0", "#e0a030", "#c03020"))):
+        low, high = ("+".join(["0", *(f"${column}" for column in range(2, 2 + number))]) for number in (part, part + 1))
+        parts.append(f'$d using ({low}):0:({low}):({high}):($0-0.4):($0+0.4):ytic(1) with boxxyerror lc rgb "{colour}" '
+                     f'title "{title}"')
+    gnuplot(f"{data}set yrange [-0.6:{len(rows) - 0.4}]\nset xrange [0:*]\nplot " + ", \\\n     ".join(parts) + "\n",
+            path, head=BARS % (120 + 15 * len(rows)))
 
 
 CALLS = """\

@@ -8,6 +8,7 @@ Each time:
   harness  scripts/tests: the scripts themselves, against small fakes
   um       scripts/boot --arch um: the whole series on User Mode Linux
   fixes    scripts/check --fixes --arch um: without each fix the tests of it fail
+  generated  scripts/mutants --sample 20 --arch um: bugs that nobody chose, others for each series
   boot     scripts/boot: the whole series on x86_64
   kernel   scripts/check --kernel
 
@@ -43,13 +44,13 @@ from gup.packages import need
 from gup.workspace import Workspace
 
 USAGE = "scripts/test [STEP]..."
-ALWAYS = ["static", "fetch", "harness", "um", "fixes", "boot", "kernel"]
+ALWAYS = ["static", "fetch", "harness", "um", "fixes", "generated", "boot", "kernel"]
 IN_TURN = ["bench", "each", "mutants", "fixes_x86", "selftests", "sample", "forms", "kunit_um", "kunit_x86"]
 # What a step runs. The first kind counts by itself, the second is good or not; others have a function.
 COUNTED = {"static": "check --static", "harness": "tests/run.py", "fixes": "check --fixes --arch um",
-           "kernel": "check --kernel", "bench": "bench", "each": "check --each --part auto/5",
-           "mutants": "mutants --keep-going --part auto/45", "fixes_x86": "check --fixes",
-           "forms": "forms --release 5.10"}
+           "kernel": "check --kernel", "bench": "bench", "each": "check --each --part auto/24",
+           "generated": "mutants --sample 20 --arch um", "mutants": "mutants --keep-going --part auto/45",
+           "fixes_x86": "check --fixes", "forms": "forms --release 5.10"}
 ONE = {"fetch": "tree fetch", "selftests": "selftests --only gup_test --only gup_longterm",
        "sample": "boot --config sample --suite gup_legacy"}
 TURN = CACHE / "turn"  # which of IN_TURN was the last one
@@ -223,7 +224,7 @@ def main(options):
         names = [*ALWAYS, turn]
     elif names == ["all"]:
         names = ALWAYS + IN_TURN
-    need("fetch", "build", "boot", "check")
+    need("fetch", "build", "boot", "check", "clang")
     steps = Steps()
     rows = [run_step(steps, name) for name in names]
     print("===")

@@ -27,7 +27,8 @@ echo '{"verdict": "pass", "totals": {"passed": 1, "failed": 0, "skipped": 0}}' >
 ln -sfn "$$" "$results/latest"
 """
 # Of step fetch nothing is shown if it works.
-ALWAYS = ["check --static", "boot --arch um", "check --fixes --arch um", "boot", "check --kernel"]
+ALWAYS = ["check --static", "boot --arch um", "check --fixes --arch um",
+          "mutants --sample 20 --arch um", "boot", "check --kernel"]
 IN_TURN = ["bench", "each", "mutants", "fixes_x86", "selftests", "sample", "forms", "kunit_um", "kunit_x86"]
 
 
@@ -52,7 +53,7 @@ class Turn(SandboxTest):
     def test_the_next_one_is_added_to_what_runs_each_time_and_named_for_the_next_run(self):
         (self.cache / "turn").write_text("bench\n")
         called, result = self.called()
-        self.assertEqual(called, [*ALWAYS, "check --each --part auto/5"])
+        self.assertEqual(called, [*ALWAYS, "check --each --part auto/24"])
         self.assertEqual(self.turn(), "each")
         self.assertIn("In turn: each this time, mutants next time", result.output)
 
@@ -85,7 +86,7 @@ class Turn(SandboxTest):
     def test_a_step_that_is_asked_for_leaves_the_turn_alone(self):
         (self.cache / "turn").write_text("bench\n")
         called, result = self.called("each")
-        self.assertEqual(called, ["check --each --part auto/5"])
+        self.assertEqual(called, ["check --each --part auto/24"])
         self.assertEqual(self.turn(), "bench")
         self.assertNotIn("In turn", result.output)
 

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: GPL-2.0
+"""scripts/mutants --generate: all that operators.py makes of mm/gup.c, or a sample of them.
+
+All mutants are in one kernel (schema.py), so one is tried by a boot, which ends at the first
+failure that a test explains (mutantjob.py). What survives is compiled by itself: a mutant of which
+the compiler makes the same object is none. Verdicts are kept in RESULTS by the text of the function
+and the change, and go with the repository: who continues tries what has none, or was tried on other
+tests.
+"""
+
+import csv
+import fnmatch
+import io
+import json
+import random
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+
+from gup import arch, cli, cparse, git, guest, initramfs, kernel, limits, mutantjob
+from gup import mutationreport, operators, results, schema, series, source
+from gup.cli import BUILD, ROOT, Failure, note
+from gup.packages import need
+from gup.workspace import Workspace
+
+FILE = "mm/gup.c"
+RESULTS = ROOT / "Documentation/mutation/results.tsv"
+FIELDS = ("key", "function", "operator", "change", "tests", *(f"{name}{what}" for name in arch.ARCHES
+                                                            for what in ("", "_by", "_object")))
+SILENT = {"um": 4.0, "x86_64": 40.0}  # seconds for the reference machine, see limits.py; tests are never so long silent
+TOLD = ("killed", "warned", "crashed", "hung")
+SAVE = 10  # seconds between two looks at RESULTS
+
+
+def read(text):
+    """{key: row}"""
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return {row["key"]: row for row in csv.DictReader(lines, dialect="excel-tab")}
+
+
+class Kept:
+    """RESULTS while they are made: a row for each mutant, and one of no mutant, for its object."""
+
+    def __init__(self, subject):
+        self.name, self.saved = subject.arch.name, time.monotonic()
+        self.order = [mutant.key for mutant in (subject.original, *subject.mutants)]
+        self.rows, tests = read(cli.text_of(RESULTS)), subject.tests()
+        for mutant in (subject.original, *subject.mutants):
+            row = self.rows.get(mutant.key)
+            if not row or row["tests"] != tests:  # other tests made it
+                self.rows[mutant.key] = blank(mutant) | {"tests": tests}
+
+    def save(self, now=False):
+        """Behind those of this architecture those that only others have. What is of this one, and not made
+        any more, goes."""
+        if not now and time.monotonic() - self.saved < SAVE:
+            return
+        others = [key for key, row in self.rows.items() if not row[self.name] and not row[f"{self.name}_object"]]
+        text = io.StringIO()
+        text.write("# SPDX-License-Identifier: GPL-2.0\n")
+        writer = csv.DictWriter(text, FIELDS, dialect="excel-tab", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows[key] for key in dict.fromkeys([*self.order, *others]))
+        cli.write(RESULTS, text.getvalue())
+        self.saved = time.monotonic()
+
+
+def blank(mutant):
+    return dict.fromkeys(FIELDS, "") | {"key": mutant.key, "function": mutant.function, "operator": mutant.operator,
+                                        "change": mutant.change}
+
+
+class Subject:
+    """The file in the configuration of a kernel, its mutants, and the folder from which they are tried."""
+
+    def __init__(self, the_kernel):
+        self.kernel, self.arch = the_kernel, the_kernel.arch
+        self.path = the_kernel.tree / FILE
+        self.text = self.path.read_text()
+        self.folder = BUILD / "mutation" / self.arch.name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        saved = cli.text_of(the_kernel.out / "mm/.gup.o.cmd").splitlines()[0].partition(" := ")[2].partition(" ; ")[0]
+        self.source = cparse.Source(self.path, self.text, the_kernel.out, saved)
+        self.words = [word for word in shlex.split(saved.partition(" -c -o ")[0])
+                      if word != "ccache" and not word.startswith("-Wp,")]
+        self.words += ["-w", "-iquote", str(self.path.parent)]
+        self.see_all_functions()
+        self.mutants, self.original = operators.mutants(self.source), operators.Mutant("", "", [], self.source)
+        for number, mutant in enumerate([self.original, *self.mutants]):
+            mutant.number = number
+
+    def tests(self):
+        """What the verdicts stand on beside the function."""
+        return kernel.digest(self.kernel.workspace.git.text("rev-parse", "HEAD:mm/tests"))[:8]
+
+    def see_all_functions(self):
+        """gcc says which functions it compiles, ctags which there are in any configuration."""
+        listing = self.folder / "functions"
+        cli.logged([*self.words, "-aux-info", str(listing), "-fsyntax-only", str(self.path)], self.folder / "functions.log",
+                   cwd=self.kernel.out)
+        here = set(re.findall(rf"/\* {re.escape(str(self.path))}:\d+:.F \*/ .*?(\w+) \(", cli.text_of(listing)))
+        _, lines = cli.said(["ctags", "-x", "--c-kinds=f", str(self.path)])
+        if not here or here != set(self.source.functions):
+            raise Failure("check", f"clang and gcc differ about the functions: {' '.join(sorted(here ^ set(self.source.functions)))}",
+                          "cparse.py has to see them all")
+        note(f"{len(here)} functions, and {len(lines) - len(here)} that this configuration does not compile")
+
+    def build(self, mutants):
+        """A kernel with these, and the tree is what it was then. What nothing defines, since only a
+        mutant calls it, must not keep the others from being tried."""
+        workspace, log, weak = self.kernel.workspace, self.folder / "build.log", set()
+        (self.kernel.out / "built").unlink(missing_ok=True)
+        while True:
+            workspace.mark_mutant()
+            self.path.write_text(schema.switched(mutants, self.text, sorted(weak)))
+            status = self.kernel.make(log, self.kernel.image.name)
+            workspace.drop_mutant()
+            missing = set(re.findall(r"gup\.c:.*undefined reference to `(\w+)'", cli.text_of(log))) - weak
+            if not status or not missing:
+                break
+            weak |= missing
+        if status:
+            self.kernel.explain(log)
+        shutil.copy(self.kernel.image, self.folder / "switched")
+
+    def write_job(self, image, expected):
+        words = [word for word in self.kernel.boot_arguments() if not word.startswith("panic")]
+        machine = guest.Machine(self.arch)
+        self.job = {
+            "folder": str(self.folder), "out": str(self.kernel.out), "path": str(self.path), "compile": self.words,
+            "boot": machine.command(self.folder / image, initramfs.boot_words(self.kernel, [*words, "GUP_MUTANT"])),
+            "silent": SILENT[self.arch.name], "expected": expected,
+            "mutants": {mutant.number: [edit[:3] for edit in mutant.edits] for mutant in [self.original, *self.mutants]}}
+        (self.folder / "source.c").write_text(self.text)
+        _, lines = cli.said(["nm", "--defined-only", "--format=just-symbols", str(self.kernel.out / "vmlinux")])
+        (self.folder / "symbols").write_text("".join(line + "\n" for line in lines))
+        cli.save(self.folder / "job.json", self.job)
+
+    def unmutated(self, image):
+        """Results and skips of a kernel without a mutant."""
+        self.write_job(image, (0, 0))
+        folder = results.new()
+        ended = guest.run(self.job["boot"], folder, limits.SILENT * self.arch.slow)
+        lines = cli.text_of(folder / "console.log").splitlines(True)
+        counts = mutantjob.counts(lines)
+        verdict, by = mutantjob.judge(lines, ended["end"], counts)
+        if verdict != "survived" or not counts[0]:
+            raise Failure("test", f"without a mutant: {verdict} {by}, see {folder}", "scripts/boot says more")
+        return counts
+
+
+def spread(subject, what, mutants, jobs):
+    """What mutantjob.py says of each, as it comes."""
+    if not mutants:
+        return
+    numbers = subject.folder / f"{what}.numbers"
+    numbers.write_text("".join(f"{mutant.number}\n" for mutant in mutants))
+    known = {mutant.number: mutant for mutant in mutants}
+    command = ["parallel", "--will-cite", "--jobs", str(jobs), "--arg-file", str(numbers), sys.executable, "-S",
+               mutantjob.__file__, what, str(subject.folder), "{}"]
+    with open(subject.folder / f"{what}.err", "w", encoding="utf-8") as err, \
+            cli.started(command, stdout=subprocess.PIPE, stderr=err, text=True) as process:
+        for line in process.stdout:
+            found = json.loads(line)
+            yield known.pop(found["number"]), found
+        process.wait()
+    if known:
+        raise Failure("internal", f"{len(known)} jobs said nothing, see {subject.folder}/{what}.err", "run it again")
+
+
+def progress(text, done, number):
+    if done % 100 == 0 or done == number:
+        cli.stage("mutants", f"{done} of {number} {text}")
+
+
+def prepared(options):
+    cli.stage("deps", "packages")
+    need("fetch", "build", "clang", "parallel", *options.arch.packages)
+    workspace = Workspace(source.choose(), prefix=True).prepare(refuse_local="mutants are to differ from the series by one bug")
+    the_kernel = kernel.Kernel(workspace, "reference", options.arch, options.jobs)
+    the_kernel.build()
+    cli.stage("parse", FILE)
+    return Subject(the_kernel)
+
+
+def try_all(subject, rows, chosen, jobs, save):
+    """Boot what has no verdict. rows: {key: row}; save() is called now and then."""
+    name = subject.arch.name
+    booted = [mutant for mutant in chosen if not rows[mutant.key][name]]
+    if not booted:
+        return
+    for number, (mutant, found) in enumerate(boots(subject, booted, jobs), 1):
+        rows[mutant.key].update({name: found["verdict"], f"{name}_by": found["by"]})
+        progress("booted", number, len(booted))
+        save()
+
+
+def boots(subject, mutants, jobs):
+    cli.stage("build", f"one kernel with {len(mutants)} mutants")
+    shutil.copy(subject.kernel.image, subject.folder / "plain")
+    subject.build(mutants)
+    plain, switched = (subject.unmutated(name) for name in ("plain", "switched"))
+    if plain != switched:
+        raise Failure("test", f"{plain} results and skips without the switch, {switched} with it", "schema.py is wrong")
+    subject.write_job("switched", switched)
+    cli.stage("boot", f"{len(mutants)} mutants")
+    yield from spread(subject, "boot", mutants, jobs)
+
+
+def compile_all(subject, rows, chosen, jobs, save):
+    """What has no object yet, the survivors first."""
+    name = subject.arch.name
+    wanted = sorted((mutant for mutant in chosen if not rows[mutant.key][f"{name}_object"]),
+                    key=lambda mutant: rows[mutant.key][name] in TOLD)
+    if wanted:
+        subject.write_job("switched", (0, 0))
+    for number, (mutant, found) in enumerate(spread(subject, "compile", wanted, jobs), 1):
+        rows[mutant.key][f"{name}_object"] = found["object"]
+        progress("compiled", number, len(wanted))
+        save()
+
+
+# ------------------------------------------------------------------------------ the verbs
+
+def generate(options):
+    """All, into RESULTS. What was told by a test where this began must be told again."""
+    subject = prepared(options)
+    kept = Kept(subject)
+    chosen = wanted(subject, kept.rows, options.only)
+    if subject.arch.emulator:  # a boot takes longer than to compile it
+        compile_all(subject, kept.rows, [subject.original, *chosen], options.jobs, kept.save)
+        chosen = differing(subject, kept.rows, chosen)
+    try_all(subject, kept.rows, chosen, options.jobs, kept.save)
+    compile_all(subject, kept.rows, [subject.original, *chosen], options.jobs, kept.save)
+    kept.save(now=True)
+    committed = git.Git(ROOT).run("show", f"HEAD:{RESULTS.relative_to(ROOT)}", check=False).stdout.decode()
+    before = mutationreport.classify(read(committed))
+    now, text = mutationreport.write_all(kept.rows)
+    lost = [now[key] for key, row in before.items() if row["class"] == "killed" and key in now
+            and now[key]["class"] not in ("killed", *mutationreport.DROPPED)]
+    for row in lost:
+        print(f"  {row['class']}, and was killed before: {row['function']}, {row['operator']}: {row['change']}")
+    return cli.passed("test" if lost else "pass", f"{len(lost)} of those killed before are not" if lost else text)
+
+
+def wanted(subject, rows, globs):
+    """What no other architecture has told."""
+    others = [name for name in arch.ARCHES if name != subject.arch.name]
+    found = [mutant for mutant in subject.mutants
+             if not any(rows[mutant.key][name] in ("killed", "warned") for name in others)]
+    if globs:
+        found = [mutant for mutant in found if any(fnmatch.fnmatchcase(mutant.function, glob) for glob in globs)]
+        if not found:
+            raise Failure("usage", f"--only: no function that these match has a mutant to try: {' '.join(globs)}")
+    return found
+
+
+def differing(subject, rows, chosen):
+    """Those that are a program, not the original, and not the same as one before."""
+    field = f"{subject.arch.name}_object"
+    seen, found = {"none", rows[subject.original.key][field]}, []
+    for mutant in chosen:
+        if rows[mutant.key][field] not in seen:
+            seen.add(rows[mutant.key][field])
+            found.append(mutant)
+    return found
+
+
+def is_known(found, original, known, name):
+    """A survivor that is no mutant, or survives in RESULTS as well."""
+    same = found[f"{name}_object"] in ("none", original[f"{name}_object"])
+    return same or bool(known) and known[name] not in TOLD
+
+
+def sample(options):
+    """Some, which must not survive unless RESULTS says so."""
+    subject, name = prepared(options), options.arch.name
+    seed = options.seed or series.Series.hash("", series.Series().select())[:8]
+    note(f"--sample {options.sample} --seed {seed}")
+    number = min(options.sample, len(subject.mutants))
+    chosen = random.Random(seed).sample(sorted(subject.mutants, key=lambda mutant: mutant.key), number)
+    rows = {mutant.key: blank(mutant) for mutant in (subject.original, *chosen)}
+    try_all(subject, rows, chosen, options.jobs, lambda: None)
+    survivors = [mutant for mutant in chosen if rows[mutant.key][name] not in TOLD]
+    compile_all(subject, rows, [subject.original, *survivors], options.jobs, lambda: None)
+    known = read(cli.text_of(RESULTS))
+    new = [mutant for mutant in survivors
+           if not is_known(rows[mutant.key], rows[subject.original.key], known.get(mutant.key), name)]
+    for mutant in new:
+        print(f"  survived: {mutant.function}, {mutant.operator}: {mutant.change}")
+    print(f"{len(chosen) - len(new)} passed, {len(new)} failed", flush=True)
+    text = f"{len(chosen)} of {len(subject.mutants)} mutants, seed {seed}: {len(survivors)} survived, as RESULTS says"
+    return cli.passed("test" if new else "pass", f"{len(new)} survived that RESULTS does not have" if new else text)

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Documentation/mutation.md and its picture, of the verdicts in Documentation/mutation/results.tsv."""
+
+import collections
+
+from gup import cli, operators, plot
+from gup.arch import ARCHES
+from gup.cli import ROOT, Failure, lines_of
+
+MUTATION = ROOT / "Documentation/mutation.md"
+PICTURE = ROOT / "Documentation/mutation/functions.svg"
+TEMPLATE = ROOT / "Documentation/templates/mutation.md"
+REASONS = ROOT / "kunit/mutation-reasons"
+ORIGINAL = "original"
+DROPPED = {
+    "no program": "it does not compile, or calls what nothing defines",
+    "same object": "the compiler makes the same of it as of the original",
+    "duplicate": "the compiler makes the same of it as of another mutant",
+}
+# The best verdict of all architectures counts, and the first of these is the best.
+CLASSES = {
+    "killed": "a test failed, and said which expectation did not hold",
+    "warned": "no test failed, but the kernel warned",
+    "crashed": "an oops, a panic, or a test that ended without a word",
+    "hung": "the guest went silent",
+    "equivalent": "it does what the original does, for the reason in `kunit/mutation-reasons`",
+    "unreachable": "it cannot be seen here, for the reason there: a barrier, a window between two reads, hardware",
+    "survived": "all tests passed",
+}
+SHORT = ("killed", "warned", "crashed", "hung", "equivalent", "unreachable", "survived")
+
+
+def reasons(rows):
+    """{key: class}. A line for what is no more, or has been told by a test, is stale."""
+    found = {}
+    for line in lines_of(REASONS):
+        key, kind, why = (*line.split(None, 2), "", "")[:3]
+        if kind not in ("equivalent", "unreachable") or len(why.split()) < 3:
+            raise Failure("check", f"kunit/mutation-reasons: not 'KEY equivalent REASON' or 'KEY unreachable REASON': {line}")
+        if key not in rows or rows[key]["class"] != "survived":
+            is_now = rows[key]["class"] if key in rows else "made by no operator"
+            raise Failure("check", f"kunit/mutation-reasons: {key} is {is_now}", "remove the line")
+        found[key] = kind
+    return found
+
+
+def classify(rows):
+    """A field "class" for each, but for those that need a reason."""
+    if not rows:
+        return rows
+    def objects(row):
+        return [row[f"{name}_object"] for name in ARCHES]
+
+    original, seen = objects(rows[ORIGINAL]), {}
+    for key, row in rows.items():
+        own = objects(row)
+        tried = [(one, other) for one, other in zip(own, original) if one]
+        verdicts = {row[name] for name in ARCHES}
+        if tried and all(one == "none" for one, _ in tried):
+            row["class"] = "no program"
+        elif tried and all(one == other for one, other in tried):
+            row["class"] = "same object"
+        elif tried and seen.setdefault(tuple(own), key) != key:
+            row["class"] = "duplicate"
+        else:
+            row["class"] = next((name for name in CLASSES if name in verdicts), "survived")
+    return rows
+
+
+def score(rows, without=("equivalent",)):
+    """How many of a hundred are told by a test or a warning, of those that differ from the original."""
+    counts = collections.Counter(row["class"] for row in rows)
+    of = sum(counts[name] for name in CLASSES if name not in without)
+    return f"{100 * (counts['killed'] + counts['warned']) / of:.1f}" if of else ""
+
+
+def table(rows, field):
+    """Lines: a row for each value of the field, in the order of the file."""
+    groups = collections.defaultdict(list)
+    for row in rows:
+        groups[row[field]].append(row)
+    yield f"| {field} | mutants | dropped | {' | '.join(SHORT)} | score |"
+    yield "| --- |" + " ---: |" * (len(SHORT) + 3)
+    for name, of_name in groups.items():
+        counts = collections.Counter(row["class"] for row in of_name)
+        cells = [len(of_name), sum(counts[one] for one in DROPPED), *(counts[one] for one in SHORT)]
+        yield f"| `{name}` | {' | '.join(str(cell or '') for cell in cells)} | {score(of_name)} |"
+
+
+def all_classes(rows):
+    counts = collections.Counter(row["class"] for row in rows)
+    yield from ("| class | mutants | |", "| --- | ---: | --- |")
+    for name, what in (DROPPED | CLASSES).items():
+        yield f"| {name} | {counts[name]} | {what} |"
+
+
+def all_operators():
+    yield from ("| operator | what | in the literature |", "| --- | --- | --- |")
+    for name, (_, what, known) in operators.TABLE.items():
+        yield f"| `{name}` | {what} | {known} |"
+
+
+def draw(rows):
+    """A bar for each function, of what became of its mutants."""
+    groups = collections.defaultdict(collections.Counter)
+    for row in rows:
+        kind = {"killed": 0, "warned": 0, "crashed": 1, "hung": 1, "survived": 2}.get(row["class"])
+        if kind is not None:
+            groups[row["function"]][kind] += 1
+    plot.bars([(name, *(counts[kind] for kind in range(3))) for name, counts in groups.items()],
+              ("told", "crash or hang only", "survived"), PICTURE)
+
+
+def untried(rows):
+    return {name: sum(not row[name] and row["class"] in ("survived", "crashed", "hung") for row in rows) for name in ARCHES}
+
+
+def write_all(rows):
+    """The document; returns {key: row} with classes, and a summary."""
+    by_key = classify(rows)
+    for key, kind in reasons(by_key).items():
+        by_key[key]["class"] = kind
+    rows = [row for key, row in by_key.items() if key != ORIGINAL]
+    left = untried(rows)
+    values = {"CLASSES": "\n".join(all_classes(rows)), "OPERATORS": "\n".join(all_operators()),
+              "BY_OPERATOR": "\n".join(table(sorted(rows, key=lambda row: list(operators.TABLE).index(row["operator"])), "operator")),
+              "BY_FUNCTION": "\n".join(table(rows, "function")), "MUTANTS": str(len(rows)), "SCORE": score(rows),
+              "SCORE_WITHOUT": score(rows, ("equivalent", "unreachable")),
+              "FUNCTIONS": str(len({row["function"] for row in rows})),
+              "UNTRIED": ", ".join(f"{number} on {name}" for name, number in left.items())}
+    text = TEMPLATE.read_text()
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", value)
+    cli.write(MUTATION, text)
+    draw(rows)
+    counts = collections.Counter(row["class"] for row in rows)
+    return by_key, f"{len(rows)} mutants: " + ", ".join(f"{counts[name]} {name}" for name in DROPPED | CLASSES if counts[name])

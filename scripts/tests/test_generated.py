@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Generated mutants of a small C file: what the operators make, that the switch chooses the
+same program as the change in the file does, and what is said of a console."""
+
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+from unittest import mock
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from sandbox import GOOD, HEAD, TAIL, ktap, new_folder  # noqa: E402
+
+from gup import cli, cparse, generated, mutantjob, mutationreport, operators, schema  # noqa: E402
+
+CLANG = pathlib.Path(cparse.DEBIAN, "clang/cindex.py").exists()
+FILE = """\
+#include <stdio.h>
+#include <stdlib.h>
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define WARN_ON_ONCE(c) ({ int __ret = !!(c); if (unlikely(__ret)) seen++; unlikely(__ret); })
+#define FOLL_WRITE 1
+#define FOLL_GET 4
+#define EINVAL 22
+#define ENXIO 6
+static int seen, held;
+#ifdef OTHER
+static int other(void)
+{
+	return 1;
+}
+#endif
+static void lock(int *what)
+{
+	held += *what;
+}
+static void unlock(int *what)
+{
+	held -= *what;	/* see
+			 * lock() */
+}
+static int sum(const int *list, int n, unsigned int flags)
+{
+	int total = 0, one = 1;
+	int i;
+
+	if (unlikely(n < 0 && WARN_ON_ONCE(flags & FOLL_GET)))
+		return -EINVAL;
+	lock(&one);
+	for (i = 0; i < n; i++) {
+		if (!list[i])
+			continue;
+		total += list[i] << 1;
+		if (total > 40 || (flags & FOLL_WRITE))
+			goto out;
+	}
+	total--;
+out:
+	unlock(&one);
+	return total;
+}
+"""
+REST = """
+int main(int argc, char **argv)
+{
+	int list[] = { 3, 0, 5, 9, 7 };
+	int n, flags;
+
+	(void)argc;
+	@CHOOSE@
+	for (n = -2; n < 5; n++)
+		for (flags = 0; flags < 6; flags++)
+			printf("%d %d %d\\n", sum(list, n, flags), seen, held);
+	return argv == NULL;
+}
+"""
+
+
+@unittest.skipUnless(CLANG, "there is no python3-clang")
+class Operators(unittest.TestCase):
+    def setUp(self):
+        self.top = new_folder()
+        self.path = self.top / "sum.c"
+        self.path.write_text(FILE)
+        self.source = cparse.Source(self.path, FILE, self.top, "cc -DX=1 -I/usr/include -O2")
+        self.mutants = operators.mutants(self.source)
+        for number, mutant in enumerate(self.mutants, 1):
+            mutant.number = number
+
+    def changes(self, function, operator):
+        return [mutant.change for mutant in self.mutants if (mutant.function, mutant.operator) == (function, operator)]
+
+    def run_program(self, text, *words):
+        program = self.top / "program"
+        subprocess.run(["gcc", "-w", "-O1", "-fwrapv", "-ftrivial-auto-var-init=zero", "-x", "c", "-", "-o", str(program)],
+                       check=True, input=text, text=True)
+        return self.output(program, *words)
+
+    @staticmethod
+    def output(program, *words):
+        done = subprocess.run(["timeout", "-s", "KILL", "2", str(program), *words], check=False, capture_output=True, text=True)
+        return done.returncode, done.stdout[:2000]
+
+    def test_functions(self):
+        self.assertEqual(list(self.source.functions), ["lock", "unlock", "sum"])
+
+    def test_each_operator(self):
+        for operator, change in (
+                ("delete", "held += *what; -> ;"), ("delete", "total--; -> ;"), ("delete", "unlock(&one); -> ;"),
+                ("negate", "WARN_ON_ONCE(flags & FOLL_GET) -> !(WARN_ON_ONCE(flags & FOLL_GET))"),
+                ("force", "n < 0 -> 1"), ("force", "total > 40 -> 0"), ("relation", "n < 0 -> (n) <= (0)"),
+                ("relation", "i < n -> (i) != (n)"), ("bound", "i < n -> (i) < (n) - 1"),
+                ("logic", "total > 40 || (flags & FOLL_WRITE) -> (total > 40) && ((flags & FOLL_WRITE))"),
+                ("arithmetic", "list[i] << 1 -> (list[i]) >> (1)"), ("operand", "list[i] << 1 -> (list[i])"),
+                ("assign", "total += list[i] << 1 -> total -= (list[i] << 1)"), ("step", "total-- -> total++"),
+                ("constant", "40 -> 41"), ("constant", "FOLL_GET -> FOLL_WRITE"), ("jump", "continue; -> break;"),
+                ("return", "-EINVAL -> 0"), ("return", "total -> (total) + 1"),
+                ("argument", "i -> (i) + 1"), ("late", "lock(&one); -> ; and return total; -> lock(&one); return total;"),
+                ("pair", "lock(&one); -> ; and unlock(&one); -> ;")):
+            with self.subTest(operator, change=change):
+                found = self.changes("sum", operator) + self.changes("lock", operator)
+                self.assertIn(change, found)
+
+    def test_no_two_are_the_same(self):
+        texts = [mutant.apply(FILE) for mutant in self.mutants]
+        self.assertEqual(len(set(texts)), len(texts))
+        self.assertNotIn(FILE, texts)
+        self.assertEqual({text.count("\n") for text in texts}, {FILE.count("\n")})
+
+    def test_keys_do_not_know_of_other_functions(self):
+        longer = FILE.replace("static void lock(", "static void nothing(void)\n{\n}\nstatic void lock(")
+        self.path.write_text(longer)
+        again = operators.mutants(cparse.Source(self.path, longer, self.top, "cc"))
+        keys = {mutant.key for mutant in self.mutants}
+        self.assertEqual(keys & {mutant.key for mutant in again}, keys)
+
+    def test_switch_does_what_the_change_does(self):
+        switch = schema.switched(self.mutants, FILE).replace(" __read_mostly", "").partition("\nstatic int __init")[0]
+        every = REST.replace("@CHOOSE@", "gup_mutant = atoi(argv[1]);")
+        plain = REST.replace("@CHOOSE@", "")
+        unchanged = self.run_program(FILE + plain)
+        self.assertEqual(self.run_program(switch + every, "0"), unchanged)
+        program, differ = self.top / "every", 0
+        (self.top / "program").rename(program)
+        for mutant in self.mutants[::3]:
+            with self.subTest(mutant.change):
+                alone = self.run_program(mutant.apply(FILE) + plain)
+                self.assertEqual(self.output(program, str(mutant.number)), alone)
+                differ += alone != unchanged
+        self.assertGreater(differ, len(self.mutants) / 6)
+
+
+class Consoles(unittest.TestCase):
+    SAID = "    # one: EXPECTATION FAILED at mm/tests/x.c:7\n    Expected count == 0\n"
+
+    def judge(self, console, end="exit", expected=(4, 0)):
+        return mutantjob.judge(console.splitlines(True), end, expected)
+
+    def test_verdicts(self):
+        good = HEAD + ktap(GOOD) + TAIL
+        bad = HEAD + ktap({**GOOD, "gup_alpha": {"one": "not ok", "two": "ok"}}) + TAIL
+        told = re.sub(r"(.*    not ok)", lambda m: self.SAID + m[1], bad, count=1)
+        expected = mutantjob.counts(good.splitlines(True))
+        self.assertGreater(expected[0], 2)
+        for verdict, by, console, end in (
+                ("survived", "", good, "exit"), ("killed", "gup_alpha.one", told, "exit"),
+                ("killed", "gup_alpha.one", told, "enough"), ("crashed", "not ok 1 one", bad, "exit"),
+                ("warned", "warning: WARNING: mm/gup.c:7 at gup+0x1/0x2",
+                 good.replace(TAIL, "WARNING: mm/gup.c:7 at gup+0x1/0x2\n" + TAIL), "exit"),
+                ("hung", "TAP version 14", HEAD + "TAP version 14\n", "silent"),
+                ("crashed", "panic: Kernel panic - not syncing: x", HEAD + "Kernel panic - not syncing: x\n", "panic"),
+                ("skips", "", good.replace("ok 1 one\n", "ok 1 one # SKIP no such memory\n", 1), "exit")):
+            with self.subTest(verdict, by=by):
+                self.assertEqual(self.judge(console, end, expected), (verdict, by))
+
+    def test_a_guest_ends_at_the_first_failure_that_was_explained(self):
+        told = mutantjob.Told()
+        self.assertFalse(told(b"    not ok 1 zero\n"))
+        self.assertFalse(told(b"[    1.0]     # one: EXPECTATION FAILED at mm/tests/x.c:7\n[    1.0]     not o"))
+        self.assertTrue(told(b"k 2 one\n"))
+
+
+def row(key, **fields):
+    return generated.blank(mock.Mock(key=key, function="f", operator="delete", change="a -> b")) | fields
+
+
+class Verdicts(unittest.TestCase):
+    ROWS = {one["key"]: one for one in (
+        row("original", um_object="o", x86_64_object="O"), row("a", um="killed", um_by="gup_x.y", um_object="1"),
+        row("b", um="survived", um_object="o"), row("c", um="survived", um_object="2", x86_64="killed", x86_64_object="3"),
+        row("d", um="survived", um_object="4"), row("e", um="survived", um_object="none"), row("f", um="hung", um_object="5"),
+        row("g", um="survived", um_object="4"), row("h", um="survived", um_object="o", x86_64="survived", x86_64_object="6"))}
+    CLASSES = {"a": "killed", "b": "same object", "c": "killed", "d": "survived", "e": "no program", "f": "hung",
+               "g": "duplicate", "h": "survived"}
+
+    def setUp(self):
+        self.top = new_folder()
+        for module, name in ((generated, "RESULTS"), (mutationreport, "REASONS")):
+            patcher = mock.patch.object(module, name, self.top / name)
+            patcher.start()
+            self.addCleanup(patcher.stop)
+
+    def rows(self):
+        return mutationreport.classify({key: dict(one) for key, one in self.ROWS.items()})
+
+    def kept(self, keys, tests="new", name="um"):
+        subject = mock.Mock(mutants=[mock.Mock(key=key, function="f", operator="delete", change="") for key in keys],
+                            original=mock.Mock(key="original"), tests=lambda: tests)
+        subject.arch.name = name
+        return generated.Kept(subject)
+
+    def test_classes(self):
+        found = self.rows()
+        self.assertEqual({key: found[key]["class"] for key in self.CLASSES}, self.CLASSES)
+        rows = [found[key] for key in self.CLASSES]
+        self.assertEqual(mutationreport.score(rows), "40.0")
+        rows[3]["class"] = "equivalent"
+        rows[7]["class"] = "unreachable"
+        self.assertEqual(mutationreport.score(rows), "50.0")
+        self.assertEqual(mutationreport.score(rows, ("equivalent", "unreachable")), "66.7")
+
+    def test_a_reason_for_what_was_killed_or_is_no_more_is_stale(self):
+        mutationreport.REASONS.write_text("# comment\nd equivalent the two counts are always equal\n")
+        self.assertEqual(mutationreport.reasons(self.rows()), {"d": "equivalent"})
+        for line, said in (("a equivalent it does the same", "a is killed"), ("z unreachable it does the same", "z is made by no"),
+                           ("d equivalent why", "not 'KEY"), ("d survived it does the same", "not 'KEY")):
+            mutationreport.REASONS.write_text(line + "\n")
+            with self.subTest(line), self.assertRaisesRegex(cli.Failure, said):
+                mutationreport.reasons(self.rows())
+
+    def test_verdicts_are_kept_until_the_tests_change(self):
+        kept = self.kept("ab")
+        kept.rows["a"].update(um="killed", um_object="1")
+        kept.save(now=True)
+        self.assertEqual(self.kept("ab").rows["a"]["um"], "killed")
+        self.assertEqual(self.kept("ab", tests="other").rows["a"]["um"], "")
+
+    def test_what_is_not_made_any_more_goes_but_for_what_another_architecture_has(self):
+        kept = self.kept("ab")
+        kept.rows["a"].update(um="killed", um_object="1")
+        kept.rows["b"].update(um="survived", um_object="2")
+        kept.save(now=True)
+        other = self.kept("bc", name="x86_64")
+        other.rows["c"].update(x86_64="killed")
+        other.save(now=True)
+        self.assertEqual(list(generated.read(generated.RESULTS.read_text())), ["original", "b", "c", "a"])
+        self.kept("b").save(now=True)
+        self.assertEqual(list(generated.read(generated.RESULTS.read_text())), ["original", "b", "c"])
+
+    def test_known_survivors(self):
+        known = self.rows()
+        for key, good in (("a", False), ("d", True), ("b", True), ("none", False)):
+            found = row(key, um="survived", um_object="o" if key == "b" else "7")
+            with self.subTest(key):
+                self.assertEqual(bool(generated.is_known(found, known["original"], known.get(key), "um")), good)
+
+    def test_on_x86_what_is_told_elsewhere_or_the_same_is_not_booted(self):
+        subject = mock.Mock(original=mock.Mock(key="original"))
+        subject.arch.name = "x86_64"
+        subject.mutants = [mock.Mock(key=key, function=f"f{key}") for key in "acdgh"]
+        rows = {key: dict(one) for key, one in self.ROWS.items()}
+        self.assertEqual([one.key for one in generated.wanted(subject, rows, [])], list("cdgh"))
+        self.assertEqual([one.key for one in generated.wanted(subject, rows, ["f[dg]"])], list("dg"))
+        with self.assertRaises(cli.Failure):
+            generated.wanted(subject, rows, ["nosuch"])
+        for key, made in zip("cdgh", ("3", "O", "3", "none")):
+            rows[key]["x86_64_object"] = made
+        chosen = generated.wanted(subject, rows, [])
+        self.assertEqual([one.key for one in generated.differing(subject, rows, chosen)], ["c"])
+
+
+if __name__ == "__main__":
+    unittest.main()
