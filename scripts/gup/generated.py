@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 
-from gup import arch, cli, cparse, git, guest, initramfs, kernel, limits, mutantjob
+from gup import arch, cli, cparse, git, guest, initramfs, kernel, killed, limits, mutantjob
 from gup import mutationreport, operators, results, schema, series, source
 from gup.cli import BUILD, ROOT, Failure, note
 from gup.packages import need
@@ -30,7 +30,9 @@ FILE = "mm/gup.c"
 RESULTS = ROOT / "Documentation/mutation/results.tsv"
 FIELDS = ("key", "function", "operator", "change", "tests", *(f"{name}{what}" for name in arch.ARCHES
                                                             for what in ("", "_by", "_object")))
-SILENT = {"um": 4.0, "x86_64": 40.0}  # seconds for the reference machine, see limits.py; tests are never so long silent
+# By architecture: kunit.timeout, a 15th of which a test may take for what it begins before it is killed, which it
+# tells; and how long a guest may be silent, for the reference machine (limits.py).
+PATIENCE = {"um": (90, 8.0), "x86_64": (300, 60.0)}
 TOLD = ("killed", "warned", "crashed", "hung")
 SAVE = 10  # seconds between two looks at RESULTS
 
@@ -126,13 +128,16 @@ class Subject:
             self.kernel.explain(log)
         shutil.copy(self.kernel.image, self.folder / "switched")
 
-    def write_job(self, image, expected):
-        words = [word for word in self.kernel.boot_arguments() if not word.startswith("panic")]
+    def write_job(self, image, expected, first=()):
+        """first: {number: a test that is tried alone before all}"""
+        timeout, silent = PATIENCE[self.arch.name]
+        words = [*self.kernel.boot_arguments(), f"kunit.timeout={timeout}", "GUP_MUTANT"]
         machine = guest.Machine(self.arch)
         self.job = {
             "folder": str(self.folder), "out": str(self.kernel.out), "path": str(self.path), "compile": self.words,
-            "boot": machine.command(self.folder / image, initramfs.boot_words(self.kernel, [*words, "GUP_MUTANT"])),
-            "silent": SILENT[self.arch.name], "expected": expected,
+            "boot": machine.command(self.folder / image, initramfs.boot_words(self.kernel, words)),
+            "silent": silent, "expected": expected,
+            "first": dict(first),
             "mutants": {mutant.number: [edit[:3] for edit in mutant.edits] for mutant in [self.original, *self.mutants]}}
         (self.folder / "source.c").write_text(self.text)
         _, lines = cli.said(["nm", "--defined-only", "--format=just-symbols", str(self.kernel.out / "vmlinux")])
@@ -186,28 +191,32 @@ def prepared(options):
     return Subject(the_kernel)
 
 
-def try_all(subject, rows, chosen, jobs, save):
-    """Boot what has no verdict. rows: {key: row}; save() is called now and then."""
+def try_all(subject, rows, chosen, jobs, save, before):
+    """Boot what has no verdict. rows: {key: row}, before: the same of then; save() is called now and then."""
     name = subject.arch.name
     booted = [mutant for mutant in chosen if not rows[mutant.key][name]]
     if not booted:
         return
-    for number, (mutant, found) in enumerate(boots(subject, booted, jobs), 1):
+    build_switched(subject, booted, before)
+    cli.stage("boot", f"{len(booted)} mutants")
+    for number, (mutant, found) in enumerate(spread(subject, "boot", booted, jobs), 1):
         rows[mutant.key].update({name: found["verdict"], f"{name}_by": found["by"]})
         progress("booted", number, len(booted))
         save()
 
 
-def boots(subject, mutants, jobs):
+def build_switched(subject, mutants, before):
+    """Their kernel, which must do what the real one does. What told one before is tried first."""
+    name = subject.arch.name
     cli.stage("build", f"one kernel with {len(mutants)} mutants")
     shutil.copy(subject.kernel.image, subject.folder / "plain")
     subject.build(mutants)
-    plain, switched = (subject.unmutated(name) for name in ("plain", "switched"))
+    plain, switched = (subject.unmutated(image) for image in ("plain", "switched"))
     if plain != switched:
         raise Failure("test", f"{plain} results and skips without the switch, {switched} with it", "schema.py is wrong")
-    subject.write_job("switched", switched)
-    cli.stage("boot", f"{len(mutants)} mutants")
-    yield from spread(subject, "boot", mutants, jobs)
+    known = {mutant.number: before[mutant.key] for mutant in mutants if mutant.key in before}
+    subject.write_job("switched", switched, {number: killed.kernel_glob(row[f"{name}_by"])
+                                             for number, row in known.items() if row[name] == "killed"})
 
 
 def compile_all(subject, rows, chosen, jobs, save):
@@ -228,22 +237,26 @@ def compile_all(subject, rows, chosen, jobs, save):
 def generate(options):
     """All, into RESULTS. What was told by a test where this began must be told again."""
     subject = prepared(options)
-    kept = Kept(subject)
+    committed = git.Git(ROOT).run("show", f"HEAD:{RESULTS.relative_to(ROOT)}", check=False).stdout.decode()
+    kept, before = Kept(subject), read(committed)
     chosen = wanted(subject, kept.rows, options.only)
     if subject.arch.emulator:  # a boot takes longer than to compile it
         compile_all(subject, kept.rows, [subject.original, *chosen], options.jobs, kept.save)
         chosen = differing(subject, kept.rows, chosen)
-    try_all(subject, kept.rows, chosen, options.jobs, kept.save)
+    try_all(subject, kept.rows, chosen, options.jobs, kept.save, before)
     compile_all(subject, kept.rows, [subject.original, *chosen], options.jobs, kept.save)
     kept.save(now=True)
-    committed = git.Git(ROOT).run("show", f"HEAD:{RESULTS.relative_to(ROOT)}", check=False).stdout.decode()
-    before = mutationreport.classify(read(committed))
     now, text = mutationreport.write_all(kept.rows)
-    lost = [now[key] for key, row in before.items() if row["class"] == "killed" and key in now
-            and now[key]["class"] not in ("killed", *mutationreport.DROPPED)]
+    lost = [now[key] for key in lost_since(before, now, subject.arch.name)]
     for row in lost:
-        print(f"  {row['class']}, and was killed before: {row['function']}, {row['operator']}: {row['change']}")
-    return cli.passed("test" if lost else "pass", f"{len(lost)} of those killed before are not" if lost else text)
+        print(f"  survived, and was killed before: {row['function']}, {row['operator']}: {row['change']}")
+    return cli.passed("test" if lost else "pass", f"{len(lost)} survived that were killed before" if lost else text)
+
+
+def lost_since(before, now, name):
+    """Keys of what a test told before, and none does now."""
+    return [key for key, row in before.items() if row[name] == "killed" and key in now and now[key][name]
+            and now[key][name] not in TOLD and now[key]["class"] not in mutationreport.DROPPED]
 
 
 def wanted(subject, rows, globs):
@@ -283,10 +296,10 @@ def sample(options):
     number = min(options.sample, len(subject.mutants))
     chosen = random.Random(seed).sample(sorted(subject.mutants, key=lambda mutant: mutant.key), number)
     rows = {mutant.key: blank(mutant) for mutant in (subject.original, *chosen)}
-    try_all(subject, rows, chosen, options.jobs, lambda: None)
+    known = read(cli.text_of(RESULTS))
+    try_all(subject, rows, chosen, options.jobs, lambda: None, known)
     survivors = [mutant for mutant in chosen if rows[mutant.key][name] not in TOLD]
     compile_all(subject, rows, [subject.original, *survivors], options.jobs, lambda: None)
-    known = read(cli.text_of(RESULTS))
     new = [mutant for mutant in survivors
            if not is_known(rows[mutant.key], rows[subject.original.key], known.get(mutant.key), name)]
     for mutant in new:

@@ -181,7 +181,7 @@ def jump(function):
         text = function.of(node)
         if text in ("break", "continue"):
             yield [stmt(function.whole(node), "continue;" if text == "break" else "break;")]
-        elif node.kind == "GOTO_STMT" and len(labels) > 1:
+        elif text.startswith("goto ") and len(labels) > 1:
             there = labels.index(text.split()[1])
             yield [stmt(function.whole(node), f"goto {labels[(there + 1) % len(labels)]};")]
 
@@ -355,7 +355,8 @@ def returned(function):
         child = node.children[0]
         text = function.of(child)
         if kind == "BOOL":
-            yield from (expr(child, other) for other in ("0", "1", f"!({text})") if other != text)
+            values = {"0", "1"} - {{"false": "0", "true": "1"}.get(text, text)}
+            yield from (expr(child, other) for other in sorted(values) + [f"!({text})"] * (len(values) > 1))
         elif kind in INTEGERS:
             yield from (expr(child, other) for other in ("0", f"({text}) + 1", "-ENXIO")
                         if other != text and not (text.startswith("-E") and other[0] == "("))

@@ -255,6 +255,12 @@ class Verdicts(unittest.TestCase):
             with self.subTest(key):
                 self.assertEqual(bool(generated.is_known(found, known["original"], known.get(key), "um")), good)
 
+    def test_what_was_killed_before_must_not_survive(self):
+        before = {"a": row("a", um="killed"), "c": row("c", um="survived", x86_64="killed"), "d": row("d", um="killed"),
+                  "e": row("e", um="killed"), "f": row("f", um="killed"), "z": row("z", um="killed")}
+        self.assertEqual(generated.lost_since(before, self.rows(), "um"), ["d"])
+        self.assertEqual(generated.lost_since(before, self.rows(), "x86_64"), [])
+
     def test_on_x86_what_is_told_elsewhere_or_the_same_is_not_booted(self):
         subject = mock.Mock(original=mock.Mock(key="original"))
         subject.arch.name = "x86_64"
