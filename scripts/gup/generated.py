@@ -236,6 +236,7 @@ def compile_all(subject, rows, chosen, jobs, save):
 
 def generate(options):
     """All, into RESULTS. What was told by a test where this began must be told again."""
+    need("plot")
     subject = prepared(options)
     committed = git.Git(ROOT).run("show", f"HEAD:{RESULTS.relative_to(ROOT)}", check=False).stdout.decode()
     kept, before = Kept(subject), read(committed)

@@ -26,8 +26,8 @@ CLASSES = {
     "equivalent": "it does what the original does, for the reason in `kunit/mutation-reasons`",
     "unreachable": "it cannot be seen here, for the reason there: a barrier, a window between two reads, hardware",
     "survived": "all tests passed",
+    "not tried": "there is no verdict yet",
 }
-SHORT = ("killed", "warned", "crashed", "hung", "equivalent", "unreachable", "survived")
 
 
 def reasons(rows):
@@ -63,14 +63,14 @@ def classify(rows):
         elif tried and seen.setdefault(tuple(own), key) != key:
             row["class"] = "duplicate"
         else:
-            row["class"] = next((name for name in CLASSES if name in verdicts), "survived")
+            row["class"] = next((name for name in CLASSES if name in verdicts), "survived" if any(verdicts) else "not tried")
     return rows
 
 
 def score(rows, without=("equivalent",)):
     """How many of a hundred are told by a test or a warning, of those that differ from the original."""
     counts = collections.Counter(row["class"] for row in rows)
-    of = sum(counts[name] for name in CLASSES if name not in without)
+    of = sum(counts[name] for name in CLASSES if name not in (*without, "not tried"))
     return f"{100 * (counts['killed'] + counts['warned']) / of:.1f}" if of else ""
 
 
@@ -79,11 +79,11 @@ def table(rows, field):
     groups = collections.defaultdict(list)
     for row in rows:
         groups[row[field]].append(row)
-    yield f"| {field} | mutants | dropped | {' | '.join(SHORT)} | score |"
-    yield "| --- |" + " ---: |" * (len(SHORT) + 3)
+    yield f"| {field} | mutants | dropped | {' | '.join(CLASSES)} | score |"
+    yield "| --- |" + " ---: |" * (len(CLASSES) + 3)
     for name, of_name in groups.items():
         counts = collections.Counter(row["class"] for row in of_name)
-        cells = [len(of_name), sum(counts[one] for one in DROPPED), *(counts[one] for one in SHORT)]
+        cells = [len(of_name), sum(counts[one] for one in DROPPED), *(counts[one] for one in CLASSES)]
         yield f"| `{name}` | {' | '.join(str(cell or '') for cell in cells)} | {score(of_name)} |"
 
 
@@ -97,7 +97,7 @@ def all_classes(rows):
 def all_operators():
     yield from ("| operator | what | in the literature |", "| --- | --- | --- |")
     for name, (_, what, known) in operators.TABLE.items():
-        yield f"| `{name}` | {what} | {known} |"
+        yield f"| `{name}` | {what.replace('|', chr(92) + '|')} | {known} |"
 
 
 def draw(rows):
@@ -112,7 +112,9 @@ def draw(rows):
 
 
 def untried(rows):
-    return {name: sum(not row[name] and row["class"] in ("survived", "crashed", "hung") for row in rows) for name in ARCHES}
+    """{architecture: of those that no other one told}"""
+    return {name: sum(not row[name] and row["class"] in ("survived", "crashed", "hung", "not tried") for row in rows)
+            for name in ARCHES}
 
 
 def write_all(rows):

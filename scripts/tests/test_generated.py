@@ -190,9 +190,9 @@ class Verdicts(unittest.TestCase):
         row("original", um_object="o", x86_64_object="O"), row("a", um="killed", um_by="gup_x.y", um_object="1"),
         row("b", um="survived", um_object="o"), row("c", um="survived", um_object="2", x86_64="killed", x86_64_object="3"),
         row("d", um="survived", um_object="4"), row("e", um="survived", um_object="none"), row("f", um="hung", um_object="5"),
-        row("g", um="survived", um_object="4"), row("h", um="survived", um_object="o", x86_64="survived", x86_64_object="6"))}
+        row("g", um="survived", um_object="4"), row("i"), row("h", um="survived", um_object="o", x86_64="survived", x86_64_object="6"))}
     CLASSES = {"a": "killed", "b": "same object", "c": "killed", "d": "survived", "e": "no program", "f": "hung",
-               "g": "duplicate", "h": "survived"}
+               "g": "duplicate", "h": "survived", "i": "not tried"}
 
     def setUp(self):
         self.top = new_folder()
