@@ -55,7 +55,7 @@ printf 'CONFIG_%s\n' 64BIT=y PRINTK=y BINFMT_ELF=y BLK_DEV_INITRD=y STDERR_CONSO
 	KUNIT=y RUNTIME_TESTING_MENU=y USERCOPY_KUNIT_TEST=y > ../config
 make -s ARCH=um KCONFIG_ALLCONFIG=../config allnoconfig
 make -s ARCH=um CC="$(command -v ccache > /dev/null && echo 'ccache ')gcc" -j"$(nproc)" linux > ../log 2>&1
-./linux mem=64M kunit.enable=1 < /dev/null > ../console 2>&1 &
+./linux mem=64M kunit.enable=1 kunit.autorun=1 < /dev/null > ../console 2>&1 &
 guest=$!
 trap 'kill -KILL "$guest"; rm -rf "$dir"' EXIT
 until grep -q 'init is there' ../console; do
