@@ -221,7 +221,7 @@ class Verdicts(unittest.TestCase):
         self.assertEqual(mutationreport.score(rows, ("equivalent", "unreachable")), "66.7")
 
     def test_a_reason_for_what_was_killed_or_is_no_more_is_stale(self):
-        mutationreport.REASONS.write_text("# comment\nd equivalent the two counts are always equal\n")
+        mutationreport.REASONS.write_text("d equivalent the two counts are always equal\n")
         self.assertEqual(mutationreport.reasons(self.rows()), {"d": "equivalent"})
         for line, said in (("a equivalent it does the same", "a is killed"), ("z unreachable it does the same", "z is made by no"),
                            ("d equivalent why", "not 'KEY"), ("d survived it does the same", "not 'KEY")):
