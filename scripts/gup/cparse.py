@@ -22,7 +22,8 @@ OPTION = re.compile(r"-(D|I|U|std=|nostdinc$|m64$|fshort-wchar|funsigned-char|fm
 
 # Not looked into: what must be constant, or is not evaluated.
 CLOSED = {"CXX_UNARY_EXPR", "ASM_STMT", "GENERIC_SELECTION_EXPR", "TYPE_REF"}
-CONSTANT = re.compile(r"\b(BUILD_BUG\w*|static_assert|compiletime_assert|unrolled_count)\(")
+CONSTANT = re.compile(r"\b(BUILD_BUG\w*|static_assert|compiletime_assert)\(")
+LOOPS = ("FOR_STMT", "WHILE_STMT", "DO_STMT")
 
 
 def words_of(command):
@@ -73,6 +74,8 @@ class Source:
 
     def __init__(self, path, text, folder, command):
         clang = library()
+        if not text.isascii():  # clang counts bytes
+            raise Failure("internal", f"{path} is not plain ASCII", "count bytes in cparse.py")
         self.path, self.text = str(path), text
         self.offset = clang.conf.lib.clang_getFileLocation
         self.offset.argtypes = [clang.SourceLocation] + [ctypes.c_void_p] * 4
@@ -166,18 +169,21 @@ class Function:
 
     def find_conditions(self):
         for node in self.nodes:
-            if node.kind in ("IF_STMT", "WHILE_STMT") and re.match(r"(if|while)\b", self.of(node)):
+            if node.kind == "IF_STMT" and re.match(r"if\b", self.of(node)):
                 yield node.children[0]
             elif node.kind == "CONDITIONAL_OPERATOR" and self.source.between(
                     node.children[0].end, node.children[1].start) == ["?"]:
                 yield node.children[0]
-            elif node.kind == "FOR_STMT" and self.for_condition(node):
-                yield self.for_condition(node)
+            elif node.kind in LOOPS and self.condition_of(node):
+                yield self.condition_of(node)
         for _, _, left, right in self.binary("&&", "||"):
             yield from (left, right)
 
-    def for_condition(self, node):
-        """libclang leaves out what is not there."""
+    def condition_of(self, node):
+        """Of a loop, or None. Of for libclang leaves out what is not there."""
+        if node.kind != "FOR_STMT":
+            word, child = ("while", node.children[0]) if node.kind == "WHILE_STMT" else ("do", node.children[-1])
+            return child if re.match(word + r"\b", self.of(node)) else None
         header = node.children[:-1]
         for child in header:
             before = self.source.between(node.start, child.start)
@@ -196,6 +202,12 @@ class Function:
         if not self.of(node).endswith((";", "}")) and self.source.tokens[index][2] == ";":
             return node.start, self.source.tokens[index][1]
         return node.start, node.end
+
+    def in_loop(self, node):
+        """With no switch between."""
+        while node and node.kind not in (*LOOPS, "SWITCH_STMT"):
+            node = self.parent(node)
+        return bool(node) and node.kind in LOOPS
 
     def calls(self):
         """(node, arguments) of what is written as a call and is no macro."""

@@ -47,20 +47,30 @@ class Kept:
     """RESULTS while they are made: a row for each mutant, and one of no mutant, for its object."""
 
     def __init__(self, subject):
-        self.name, self.saved = subject.arch.name, time.monotonic()
-        self.order = [mutant.key for mutant in (subject.original, *subject.mutants)]
-        self.rows, tests = read(cli.text_of(RESULTS)), subject.tests()
-        for mutant in (subject.original, *subject.mutants):
-            row = self.rows.get(mutant.key)
-            if not row or row["tests"] != tests:  # other tests made it
-                self.rows[mutant.key] = blank(mutant) | {"tests": tests}
+        self.name, self.saved, self.tests = subject.arch.name, time.monotonic(), subject.tests()
+        everyone = [subject.original, *subject.mutants]
+        self.order = [mutant.key for mutant in everyone]
+        self.rows = {mutant.key: blank(mutant) for mutant in everyone} | read(cli.text_of(RESULTS))
+        original = self.rows[subject.original.key]
+        if original[f"{self.name}_by"] != subject.compiled_from():  # an object is one of the whole file
+            for row in self.rows.values():
+                row[f"{self.name}_object"] = ""
+            original[f"{self.name}_by"] = subject.compiled_from()
+
+    def forget(self, mutants):
+        """The verdicts on these that other tests gave."""
+        for row in (self.rows[mutant.key] for mutant in mutants):
+            if row["tests"] != self.tests:
+                row.update({f"{name}{what}": "" for name in arch.ARCHES for what in ("", "_by")}, tests=self.tests)
 
     def save(self, now=False):
-        """Behind those of this architecture those that only others have. What is of this one, and not made
-        any more, goes."""
+        """Behind those of this architecture those that only others have. What no architecture makes goes."""
         if not now and time.monotonic() - self.saved < SAVE:
             return
-        others = [key for key, row in self.rows.items() if not row[self.name] and not row[f"{self.name}_object"]]
+        mine = (self.name, f"{self.name}_object")
+        theirs = [f"{name}{what}" for name in arch.ARCHES if name != self.name for what in ("", "_object")]
+        others = [key for key, row in self.rows.items() if any(row[field] for field in theirs)
+                  and not any(row[field] for field in mine)]
         text = io.StringIO()
         text.write("# SPDX-License-Identifier: GPL-2.0\n")
         writer = csv.DictWriter(text, FIELDS, dialect="excel-tab", lineterminator="\n")
@@ -94,18 +104,26 @@ class Subject:
         for number, mutant in enumerate([self.original, *self.mutants]):
             mutant.number = number
 
+    def compiled_from(self):
+        """What decides an object, but for a change: the rest of it, the compiler and its options. Headers and
+        .config are of the kernel's tree, and of the series."""
+        tree = self.kernel.workspace.git.text("rev-parse", "HEAD:include", "HEAD:arch", f"HEAD:{FILE}")
+        options = [word for word in self.words if not re.search(r"[/=]", word)]
+        return kernel.digest(tree, kernel.version(self.arch.compiler), " ".join(options))[:16]
+
     def tests(self):
-        """What the verdicts stand on beside the function."""
+        """A verdict is asked for again when these change. Other parts of the kernel decide as well: see is_known()."""
         return kernel.digest(self.kernel.workspace.git.text("rev-parse", "HEAD:mm/tests"))[:8]
 
     def see_all_functions(self):
         """gcc says which functions it compiles, ctags which there are in any configuration."""
         listing = self.folder / "functions"
-        cli.logged([*self.words, "-aux-info", str(listing), "-fsyntax-only", str(self.path)], self.folder / "functions.log",
+        listing.unlink(missing_ok=True)
+        gcc = cli.logged([*self.words, "-aux-info", str(listing), "-fsyntax-only", str(self.path)], self.folder / "functions.log",
                    cwd=self.kernel.out)
         here = set(re.findall(rf"/\* {re.escape(str(self.path))}:\d+:.F \*/ .*?(\w+) \(", cli.text_of(listing)))
-        _, lines = cli.said(["ctags", "-x", "--c-kinds=f", str(self.path)])
-        if not here or here != set(self.source.functions):
+        ctags, lines = cli.said(["ctags", "-x", "--c-kinds=f", str(self.path)])
+        if gcc or ctags or here != set(self.source.functions):
             raise Failure("check", f"clang and gcc differ about the functions: {' '.join(sorted(here ^ set(self.source.functions)))}",
                           "cparse.py has to see them all")
         note(f"{len(here)} functions, and {len(lines) - len(here)} that this configuration does not compile")
@@ -144,11 +162,12 @@ class Subject:
         (self.folder / "symbols").write_text("".join(line + "\n" for line in lines))
         cli.save(self.folder / "job.json", self.job)
 
-    def unmutated(self, image):
-        """Results and skips of a kernel without a mutant."""
+    def unmutated(self, image, *more):
+        """Results and skips of a kernel without a mutant. more: words for its command line."""
         self.write_job(image, (0, 0))
         folder = results.new()
-        ended = guest.run(self.job["boot"], folder, limits.SILENT * self.arch.slow)
+        words = [word.replace("GUP_MUTANT", " ".join(["gup_mutant=0", *more])) for word in self.job["boot"]]
+        ended = guest.run(words, folder, limits.SILENT * self.arch.slow)
         lines = cli.text_of(folder / "console.log").splitlines(True)
         counts = mutantjob.counts(lines)
         verdict, by = mutantjob.judge(lines, ended["end"], counts)
@@ -215,8 +234,10 @@ def build_switched(subject, mutants, before):
     if plain != switched:
         raise Failure("test", f"{plain} results and skips without the switch, {switched} with it", "schema.py is wrong")
     known = {mutant.number: before[mutant.key] for mutant in mutants if mutant.key in before}
-    subject.write_job("switched", switched, {number: killed.kernel_glob(row[f"{name}_by"])
-                                             for number, row in known.items() if row[name] == "killed"})
+    first = {number: killed.kernel_glob(row[f"{name}_by"]) for number, row in known.items() if row[name] == "killed"}
+    for glob in sorted(set(first.values())):
+        subject.unmutated("switched", f"kunit.filter_glob={glob}")  # alone it passes, too
+    subject.write_job("switched", switched, first)
 
 
 def compile_all(subject, rows, chosen, jobs, save):
@@ -239,8 +260,8 @@ def generate(options):
     need("plot")
     subject = prepared(options)
     committed = git.Git(ROOT).run("show", f"HEAD:{RESULTS.relative_to(ROOT)}", check=False).stdout.decode()
-    kept, before = Kept(subject), read(committed)
-    chosen = wanted(subject, kept.rows, options.only)
+    kept, before, name = Kept(subject), read(committed), subject.arch.name
+    chosen = wanted(subject, kept, options.only)
     if subject.arch.emulator:  # a boot takes longer than to compile it
         compile_all(subject, kept.rows, [subject.original, *chosen], options.jobs, kept.save)
         chosen = differing(subject, kept.rows, chosen)
@@ -248,28 +269,30 @@ def generate(options):
     compile_all(subject, kept.rows, [subject.original, *chosen], options.jobs, kept.save)
     kept.save(now=True)
     now, text = mutationreport.write_all(kept.rows)
-    lost = [now[key] for key in lost_since(before, now, subject.arch.name)]
-    for row in lost:
-        print(f"  survived, and was killed before: {row['function']}, {row['operator']}: {row['change']}")
-    return cli.passed("test" if lost else "pass", f"{len(lost)} survived that were killed before" if lost else text)
+    wrong = {key: "was killed before" for key in lost_since(before, now, name)}
+    wrong |= {key: "differs from its twin" for key in mutationreport.contradictions(now, name)}
+    for key, what in wrong.items():
+        row = now[key]
+        print(f"  {row[name]}, and {what}: {row['function']}, {row['operator']}: {row['change']}")
+    return cli.passed("test" if wrong else "pass", f"{len(wrong)} verdicts are wrong, see above" if wrong else text)
 
 
 def lost_since(before, now, name):
     """Keys of what a test told before, and none does now."""
     return [key for key, row in before.items() if row[name] == "killed" and key in now and now[key][name]
-            and now[key][name] not in TOLD and now[key]["class"] not in mutationreport.DROPPED]
+            and now[key][name] not in ("killed", "warned") and now[key]["class"] not in mutationreport.DROPPED]
 
 
-def wanted(subject, rows, globs):
+def wanted(subject, kept, globs):
     """What no other architecture has told."""
-    others = [name for name in arch.ARCHES if name != subject.arch.name]
     found = [mutant for mutant in subject.mutants
-             if not any(rows[mutant.key][name] in ("killed", "warned") for name in others)]
-    if globs:
-        found = [mutant for mutant in found if any(fnmatch.fnmatchcase(mutant.function, glob) for glob in globs)]
-        if not found:
-            raise Failure("usage", f"--only: no function that these match has a mutant to try: {' '.join(globs)}")
-    return found
+             if not globs or any(fnmatch.fnmatchcase(mutant.function, glob) for glob in globs)]
+    if not found:
+        raise Failure("usage", f"--only: no function with mutants matches {' '.join(globs)}")
+    kept.forget(found)
+    others = [name for name in arch.ARCHES if name != subject.arch.name]
+    return [mutant for mutant in found
+            if not any(kept.rows[mutant.key][name] in ("killed", "warned") for name in others)]
 
 
 def differing(subject, rows, chosen):
@@ -284,20 +307,20 @@ def differing(subject, rows, chosen):
 
 
 def is_known(found, original, known, name):
-    """A survivor that is no mutant, or survives in RESULTS as well."""
+    """A survivor that is no mutant, or survived when RESULTS were made."""
     same = found[f"{name}_object"] in ("none", original[f"{name}_object"])
-    return same or bool(known) and known[name] not in TOLD
+    return same or bool(known) and known[name] in ("survived", "skips")
 
 
 def sample(options):
-    """Some, which must not survive unless RESULTS says so."""
-    subject, name = prepared(options), options.arch.name
+    """Some of those that were tried, or are new. They must not survive unless they did then."""
+    subject, name, known = prepared(options), options.arch.name, read(cli.text_of(RESULTS))
     seed = options.seed or series.Series.hash("", series.Series().select())[:8]
     note(f"--sample {options.sample} --seed {seed}")
-    number = min(options.sample, len(subject.mutants))
-    chosen = random.Random(seed).sample(sorted(subject.mutants, key=lambda mutant: mutant.key), number)
+    among = sorted((mutant for mutant in subject.mutants if mutant.key not in known or known[mutant.key][name]),
+                   key=lambda mutant: mutant.key)
+    chosen = random.Random(seed).sample(among, min(options.sample, len(among)))
     rows = {mutant.key: blank(mutant) for mutant in (subject.original, *chosen)}
-    known = read(cli.text_of(RESULTS))
     try_all(subject, rows, chosen, options.jobs, lambda: None, known)
     survivors = [mutant for mutant in chosen if rows[mutant.key][name] not in TOLD]
     compile_all(subject, rows, [subject.original, *survivors], options.jobs, lambda: None)
@@ -306,5 +329,5 @@ def sample(options):
     for mutant in new:
         print(f"  survived: {mutant.function}, {mutant.operator}: {mutant.change}")
     print(f"{len(chosen) - len(new)} passed, {len(new)} failed", flush=True)
-    text = f"{len(chosen)} of {len(subject.mutants)} mutants, seed {seed}: {len(survivors)} survived, as RESULTS says"
-    return cli.passed("test" if new else "pass", f"{len(new)} survived that RESULTS does not have" if new else text)
+    text = f"{len(chosen)} of {len(among)} mutants, seed {seed}: {len(survivors)} survived, as before"
+    return cli.passed("test" if new else "pass", f"{len(new)} survived that did not before" if new else text)

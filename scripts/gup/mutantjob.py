@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""One mutant of many: what GNU parallel runs, in as many processes as there are CPUs, here or
-elsewhere. All that it needs is in a folder, see generated.py; a line of JSON is what it says.
+"""One mutant of many: what GNU parallel runs, in as many processes as it is told. What it needs
+is in job.json of a folder, see generated.py; a line of JSON is what it says, or nothing if this machine
+could not try it.
 
     mutantjob.py boot FOLDER NUMBER      a guest, until a test fails and says why
     mutantjob.py compile FOLDER NUMBER   what the compiler makes of it
@@ -8,9 +9,9 @@ elsewhere. All that it needs is in a folder, see generated.py; a line of JSON is
 Verdicts of a guest:
 
   killed    a test failed, and said which expectation does not hold
-  warned    no test did, but the kernel warned
-  crashed   it ended early, or a test failed without a word
-  hung      it went silent
+  warned    no test failed, but the kernel warned
+  crashed   an oops, a panic, an early end, or a test that failed without a word
+  hung      it went silent, or said that something is stuck
   skips     it is the same, but for more tests that were skipped
   survived  it is the same
 """
@@ -19,17 +20,20 @@ import hashlib
 import json
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-from gup import guest, killed, splat  # pylint: disable=wrong-import-position
+from gup import guest, killed, schema, splat  # pylint: disable=wrong-import-position
 
 RESULT = re.compile(r"^ *(not )?ok \d+ (?!.*# SKIP)")
 SKIP = re.compile(r"^ *ok \d+ .*# SKIP")
-LEAF = re.compile(r"^ +not ok \d+ ", re.M)
+LEAF = re.compile(r"^ +not ok \d+ ")
+CRASH = {"bug", "oops", "panic", "general-protection"}  # kinds of splat.py
+STUCK = {"rcu-stall", "hung-task", "lockup"}  # a busy host can make these, too
 
 
 class Told:
@@ -58,20 +62,27 @@ def judge(lines, end, expected):
     said = killed.what_was_said(lines)
     if said:
         return "killed", next(iter(said))
-    complaints = splat.splats(lines)
-    last = next((splat.plain(line).strip() for line in reversed(lines) if line.strip()), "no output")
-    if complaints:
-        _, kind, what = complaints[0]
-        return "crashed" if end != "exit" or kind in ("panic", "oops") else "warned", f"{kind}: {what.strip()}"
-    if end != "exit":
-        return "hung" if end in ("silent", "nothing", "flood") else "crashed", last
-    silent = [line for line in map(splat.plain, lines) if LEAF.match(line)]
-    if silent:
-        return "crashed", silent[0].strip()
+    text = [splat.plain(line).strip() for line in lines]
+    complaints = [(kind, what) for _, kind, what in splat.splats(lines)]
+    kinds = {kind for kind, what in complaints if "KASAN" not in what}
+    silent = [line.strip() for line in map(splat.plain, lines) if LEAF.match(line)]
+    by = f"{complaints[0][0]}: {complaints[0][1].strip()}" if complaints else (
+        silent or [line for line in reversed(text) if line] or ["no output"])[0]
+    by = re.sub(r"0x[0-9a-f]+|\b[0-9a-f]{6,}\b", "N", by)  # addresses are of one build
+    if end in ("silent", "nothing", "flood") or kinds and kinds <= STUCK:
+        return "hung", by
+    if end != "exit" or kinds & CRASH or silent:
+        return "crashed", by
     found = counts(lines)
-    if found == tuple(expected):
-        return "survived", ""
-    return ("skips", "") if found[1] > expected[1] and sum(found) == sum(expected) else ("crashed", last)
+    if sum(found) != sum(expected) or found[1] < expected[1]:
+        return "crashed", by
+    if complaints:
+        return "warned", by
+    return ("survived" if found == tuple(expected) else "skips"), ""
+
+
+class NotTried(Exception):
+    """This machine could not."""
 
 
 def one_boot(job, number, *more):
@@ -80,6 +91,8 @@ def one_boot(job, number, *more):
         words = [word.replace("GUP_MUTANT", " ".join([f"gup_mutant={number}", *more])) for word in job["boot"]]
         ended = guest.run(words, folder, job["silent"], until=Told())
         lines = (folder / "console.log").read_text(errors="replace").splitlines(True)
+        if not any("Linux version " in line for line in lines):
+            raise NotTried(f"no kernel has started: {(folder / 'qemu.err').read_text(errors='replace')}")
         verdict, by = judge(lines, ended["end"], job["expected"])
         return {"verdict": verdict, "by": by}
 
@@ -94,14 +107,14 @@ def boot(job, number):
 def compiled(job, number):
     """A digest, or "none" if it does not compile, or calls what nothing defines. The file has the
     name of the real one, so that only the code can differ."""
-    text = (pathlib.Path(job["folder"]) / "source.c").read_text()
-    for start, end, new in reversed(job["mutants"][number]):
-        text = text[:start] + new + "\n" * max(text.count("\n", start, end) - new.count("\n"), 0) + text[end:]
+    text = schema.applied((pathlib.Path(job["folder"]) / "source.c").read_text(), job["mutants"][number])
     with tempfile.NamedTemporaryFile(suffix=".o") as out:
         done = subprocess.run([*job["compile"], "-x", "c", "-c", "-o", out.name, "-"], cwd=job["out"], check=False,
                               input=f'# 1 "{job["path"]}"\n{text}', capture_output=True, text=True)
-        if done.returncode:
+        if done.returncode == 1 and "error: " in done.stderr:
             return {"object": "none"}
+        if done.returncode:
+            raise NotTried(f"the compiler ended with {done.returncode}: {done.stderr}")
         wanted = subprocess.run(["nm", "--undefined-only", "--format=just-symbols", out.name], check=True,
                                 capture_output=True, text=True).stdout.split()
         if set(wanted) - set((pathlib.Path(job["folder"]) / "symbols").read_text().split()):
@@ -109,7 +122,14 @@ def compiled(job, number):
         return {"object": hashlib.sha256(pathlib.Path(out.name).read_bytes()).hexdigest()[:16]}
 
 
+def stop(*_):
+    """parallel ends us by SIGTERM, and the guest has to end with us."""
+    sys.exit(1)
+
+
 def main(what, folder, number):
+    for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(one, stop)
     job = json.loads((pathlib.Path(folder) / "job.json").read_text())
     found = {"boot": boot, "compile": compiled}[what](job, number)
     print(json.dumps({"number": int(number), **found}))

@@ -37,7 +37,7 @@ def reasons(rows):
         key, kind, why = (*line.split(None, 2), "", "")[:3]
         if kind not in ("equivalent", "unreachable") or len(why.split()) < 3:
             raise Failure("check", f"kunit/mutation-reasons: not 'KEY equivalent REASON' or 'KEY unreachable REASON': {line}")
-        if key not in rows or rows[key]["class"] != "survived":
+        if key not in rows or rows[key]["class"] not in ("survived", "not tried"):
             is_now = rows[key]["class"] if key in rows else "made by no operator"
             raise Failure("check", f"kunit/mutation-reasons: {key} is {is_now}", "remove the line")
         found[key] = kind
@@ -45,26 +45,33 @@ def reasons(rows):
 
 
 def classify(rows):
-    """A field "class" for each, but for those that need a reason."""
-    if not rows:
-        return rows
-    def objects(row):
-        return [row[f"{name}_object"] for name in ARCHES]
-
-    original, seen = objects(rows[ORIGINAL]), {}
+    """A field "class" for each, but for those that need a reason. A verdict counts where the mutant is a
+    program of its own; only what is none on each architecture is dropped."""
+    original, seen = rows.get(ORIGINAL), {}
     for key, row in rows.items():
-        own = objects(row)
-        tried = [(one, other) for one, other in zip(own, original) if one]
-        verdicts = {row[name] for name in ARCHES}
-        if tried and all(one == "none" for one, _ in tried):
-            row["class"] = "no program"
-        elif tried and all(one == other for one, other in tried):
-            row["class"] = "same object"
-        elif tried and seen.setdefault(tuple(own), key) != key:
+        own = {name: row[f"{name}_object"] for name in ARCHES}
+        differs = [name for name in ARCHES if own[name] not in ("none", original[f"{name}_object"] or "none")]
+        verdicts = {row[name] for name in differs if row[name]} or {row[name] for name in ARCHES if not own[name]}
+        if not differs and all(own.values()):
+            row["class"] = "no program" if set(own.values()) == {"none"} else "same object"
+        elif differs and seen.setdefault(tuple(own.values()), key) != key:
             row["class"] = "duplicate"
         else:
             row["class"] = next((name for name in CLASSES if name in verdicts), "survived" if any(verdicts) else "not tried")
     return rows
+
+
+def contradictions(rows, name):
+    """Keys of what has another verdict than what is the same program: one of both is wrong. The original
+    survives."""
+    verdicts, found = {rows[ORIGINAL][f"{name}_object"]: "survived"}, []
+    for key, row in rows.items():
+        made = row[f"{name}_object"]
+        if made not in ("", "none") and row[name]:
+            told = "survived" if row[name] in ("survived", "skips") else "told"
+            if verdicts.setdefault(made, told) != told:
+                found.append(key)
+    return found
 
 
 def score(rows, without=("equivalent",)):
@@ -125,7 +132,7 @@ def write_all(rows):
     rows = [row for key, row in by_key.items() if key != ORIGINAL]
     left = untried(rows)
     values = {"CLASSES": "\n".join(all_classes(rows)), "OPERATORS": "\n".join(all_operators()),
-              "BY_OPERATOR": "\n".join(table(sorted(rows, key=lambda row: list(operators.TABLE).index(row["operator"])), "operator")),
+              "BY_OPERATOR": "\n".join(table(sorted(rows, key=lambda row: [*operators.TABLE, row["operator"]].index(row["operator"])), "operator")),
               "BY_FUNCTION": "\n".join(table(rows, "function")), "MUTANTS": str(len(rows)), "SCORE": score(rows),
               "SCORE_WITHOUT": score(rows, ("equivalent", "unreachable")),
               "FUNCTIONS": str(len({row["function"] for row in rows})),

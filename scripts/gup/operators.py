@@ -12,8 +12,10 @@ import hashlib
 import re
 
 from gup import cparse
+from gup.cparse import LOOPS
 
-# kind: expr, stmt. An edit replaces text[start:end]; a statement is given with its semicolon.
+# An edit replaces text[start:end]. kind: expr, truth if only whether it is 0 counts, or stmt, a statement with
+# its semicolon.
 Edit = collections.namedtuple("Edit", "start end text kind")
 TABLE = {}  # {operator: (function, what it does, its name in the literature)}
 INTEGERS = {"BOOL", "CHAR_U", "UCHAR", "CHAR_S", "SCHAR", "USHORT", "SHORT", "UINT", "INT", "ULONG", "LONG", "ULONGLONG",
@@ -42,13 +44,6 @@ class Mutant:
         self.key = hashlib.sha256(what.encode()).hexdigest()[:16]
         self.change = " and ".join(f"{squeezed(source.text[edit.start:edit.end])} -> {squeezed(edit.text) or '(nothing)'}"
                                    for edit in self.edits)
-
-    def apply(self, text):
-        """No line behind it changes its number."""
-        for edit in reversed(self.edits):
-            gone = text.count("\n", edit.start, edit.end) - edit.text.count("\n")
-            text = text[:edit.start] + edit.text + "\n" * max(gone, 0) + text[edit.end:]
-        return text
 
 
 def squeezed(text, most=60):
@@ -93,11 +88,18 @@ def expr(node, text):
     return [Edit(node.start, node.end, text, "expr")]
 
 
+def truth(node, text):
+    return [Edit(node.start, node.end, text, "truth")]
+
+
 def stmt(place, text):
     return Edit(*place, text, "stmt")
 
 
 # ------------------------------------------------------------------------------ statements
+
+LABELS = ("LABEL_STMT", "CASE_STMT", "DEFAULT_STMT")
+
 
 @operator("delete", "a statement is deleted", "SSDL")
 def delete(function):
@@ -106,42 +108,50 @@ def delete(function):
 
 
 def deletable(function):
+    """(start, end) of each."""
     last = function.body.children[-1] if function.body.children else None
     for _, children in function.statements():
         for child in children:
-            while child.kind in ("LABEL_STMT", "CASE_STMT", "DEFAULT_STMT") and child.children:
+            while child.kind in LABELS and child.children:
                 child = child.children[-1]
             if child.kind in ("DECL_STMT", "NULL_STMT", "COMPOUND_STMT") or (child is last and child.kind == "RETURN_STMT"):
                 continue
             yield function.whole(child)
     for node in function.nodes:
-        if node.kind == "IF_STMT" and node.real and len(node.children) == 3:
-            yield from (function.whole(child) for child in node.children[1:] if child.kind != "IF_STMT")
+        # Both ways of an if with else, but not what else if is; and what a loop does.
+        bodies = node.children[1:] if node.kind == "IF_STMT" and len(node.children) == 3 else (
+            node.children[-1:] if node.kind in ("FOR_STMT", "WHILE_STMT") else [])
+        if node.real:
+            yield from (function.whole(child) for child in bodies if child.kind != "COMPOUND_STMT" or node.kind == "IF_STMT")
 
 
-@operator("early", "a call without a value goes before the statement that it follows")
+@operator("early", "a call without a value, or an if around one, goes before the statement that it follows")
 def early(function):
     for _, children in function.statements():
         for before, child in zip(children, children[1:]):
-            if is_action(function, child) and before.kind not in ("DECL_STMT", "LABEL_STMT", "CASE_STMT", "RETURN_STMT"):
-                if "LABEL_STMT" not in {node.kind for node in before.walk()}:
-                    first, second = function.whole(before), function.whole(child)
-                    yield [stmt(first, f"{function.text[slice(*second)]} {function.text[slice(*first)]}"), stmt(second, ";")]
+            if is_action(function, child) and before.kind not in ("DECL_STMT", "RETURN_STMT") and can_move(function, before):
+                first, second = function.whole(before), function.whole(child)
+                yield [stmt(first, f"{function.text[slice(*second)]} {function.text[slice(*first)]}"), stmt(second, ";")]
 
 
-@operator("late", "a call without a value goes to the end of its block")
+@operator("late", "a call without a value, or an if around one, goes to the end of its block")
 def late(function):
     ends = ("RETURN_STMT", "BREAK_STMT", "CONTINUE_STMT", "GOTO_STMT")
     for _, children in function.statements():
         for number, child in enumerate(children):
             behind = children[number + 1:]
-            if not behind or not is_action(function, child) or "LABEL_STMT" in {n.kind for n in behind[-1].walk()}:
+            if not behind or not is_action(function, child) or not can_move(function, behind[-1]):
                 continue
             if behind[-1].kind in ends and len(behind) == 1:
                 continue
             moved, last = function.whole(child), function.whole(behind[-1])
             text = [function.text[slice(*last)], function.text[slice(*moved)]]
             yield [stmt(moved, ";"), stmt(last, " ".join(reversed(text) if behind[-1].kind in ends else text))]
+
+
+def can_move(function, node):
+    """Its text may stand twice, and in one line."""
+    return not any(one.kind in LABELS for one in node.walk()) and not re.search(r"//|\n#", function.of(node))
 
 
 def is_action(function, node):
@@ -179,7 +189,7 @@ def jump(function):
     labels = sorted({re.match(r"\w+", function.of(node))[0] for node in function.nodes if node.kind == "LABEL_STMT"})
     for node in function.nodes:
         text = function.of(node)
-        if text in ("break", "continue"):
+        if text in ("break", "continue") and function.in_loop(node):
             yield [stmt(function.whole(node), "continue;" if text == "break" else "break;")]
         elif text.startswith("goto ") and len(labels) > 1:
             there = labels.index(text.split()[1])
@@ -190,22 +200,25 @@ def jump(function):
 
 @operator("force", "a condition, or an operand of && and ||, is true, or false", "STRI")
 def force(function):
-    loops = {id(node.children[0]) for node in function.nodes if node.kind == "WHILE_STMT"} | {
-        id(function.for_condition(node)) for node in function.nodes if node.kind == "FOR_STMT"}
+    loops = {id(function.condition_of(node)) for node in function.nodes if node.kind in LOOPS}
+    deleted = set(deletable(function))
     for node in function.conditions.values():
         if id(node) not in loops:
-            yield expr(node, "1")
-        # Of an if without else, whose condition does nothing else, "delete" is the same.
+            yield truth(node, "1")
         parent = function.parent(node)
-        if not (parent and parent.kind == "IF_STMT" and len(parent.children) == 2 and "(" not in re.sub(
-                r"\b(un)?likely\(|[(!&|]\(|^\(", "", function.of(node))):
-            yield expr(node, "0")
+        if not (parent and parent.kind == "IF_STMT" and len(parent.children) == 2 and function.whole(parent) in deleted
+                and not calls_something(function, node)):  # then "delete" is the same
+            yield truth(node, "0")
+
+
+def calls_something(function, node):
+    return "(" in re.sub(r"\b(un)?likely\(|[(!&|]\(|^\(", "", function.of(node))
 
 
 @operator("negate", "a condition, or an operand of && and ||, is negated", "OCNG, OLNG")
 def negate(function):
     for node in function.conditions.values():
-        yield expr(node, f"!({function.of(node)})")
+        yield truth(node, f"!({function.of(node)})")
 
 
 @operator("logic", "&& for ||, || for &&", "OLLN")
@@ -224,8 +237,7 @@ def relation(function):
 
 @operator("bound", "a loop ends one earlier")
 def bound(function):
-    inside = {id(node) for loop in function.nodes if loop.kind in ("FOR_STMT", "WHILE_STMT") and loop.real
-              for node in [function.for_condition(loop) if loop.kind == "FOR_STMT" else loop.children[0]] if node}
+    inside = {id(function.condition_of(node)) for node in function.nodes if node.kind in LOOPS}
     for node, sign, left, right in function.binary("<", "<=", "!="):
         if id(node) in inside:
             yield expr(node, f"({function.of(left)}) {sign} ({function.of(right)}) - 1")
@@ -268,8 +280,10 @@ def step(function):
                     yield expr(node, other + function.of(child))
                 elif behind == [sign]:
                     yield expr(node, function.of(child) + other)
-            if before == ["~"] or (before == ["!"] and (node.start, node.end) not in function.conditions):
+            if before == ["~"]:
                 yield expr(node, f"({text[1:]})")
+            elif before == ["!"] and (node.start, node.end) not in function.conditions:
+                yield expr(node, f"!!({text[1:]})")
 
 
 @operator("constant", "a number is 0, one more or one less; a name is 0 or another of its kind; true is false",
@@ -350,18 +364,19 @@ def value(function):
 def returned(function):
     kind = function.node.cursor.result_type.get_canonical().kind.name
     for node in function.nodes:
-        if node.kind != "RETURN_STMT" or not node.children:
-            continue
-        child = node.children[0]
-        text = function.of(child)
-        if kind == "BOOL":
-            values = {"0", "1"} - {{"false": "0", "true": "1"}.get(text, text)}
-            yield from (expr(child, other) for other in sorted(values) + [f"!({text})"] * (len(values) > 1))
-        elif kind in INTEGERS:
-            yield from (expr(child, other) for other in ("0", f"({text}) + 1", "-ENXIO")
-                        if other != text and not (text.startswith("-E") and other[0] == "("))
-        elif kind == "POINTER" and text != "NULL":
-            yield expr(child, "NULL")
+        if node.kind == "RETURN_STMT" and node.children and function.of(node).startswith("return"):
+            text = function.of(node.children[0])
+            yield from ([stmt(function.whole(node), f"return {other};")] for other in other_values(kind, text))
+
+
+def other_values(kind, text):
+    if kind == "BOOL":
+        values = {"0", "1"} - {{"false": "0", "true": "1"}.get(text, text)}
+        return sorted(values) + [f"!({text})"] * (len(values) > 1)
+    if kind in INTEGERS:
+        return [other for other in ("0", f"({text}) + 1", "-ENXIO")
+                if other != text and not (text.startswith("-E") and other[0] == "(")]
+    return ["NULL"] * (kind == "POINTER" and text != "NULL")
 
 
 def mutants(source):

@@ -21,6 +21,14 @@ early_param("gup_mutant", gup_mutant_setup);
 """
 
 
+def applied(text, edits):
+    """The file with one mutant. No line behind it changes its number."""
+    for start, end, new in sorted(edits, reverse=True):
+        gone = text.count("\n", start, end) - new.count("\n")
+        text = text[:start] + new + "\n" * max(gone, 0) + text[end:]
+    return text
+
+
 def one_line(text):
     """No line of the file behind it may move."""
     return re.sub(r"\s*\n\s*", " ", re.sub(r"/\*.*?\*/", "", text, flags=re.S))
@@ -38,8 +46,10 @@ class Place:
             found += [text[at:place.start], place.written(text)]
             at = place.end
         inner = "".join(found) + text[at:self.end]
+        if self.kind == "truth":
+            inner = f"!!({inner})"  # it may be a pointer, and what stands instead is a number
         for number, other in reversed(self.instead):
-            if self.kind == "expr":
+            if self.kind != "stmt":
                 inner = f"(gup_mutant == {number} ? ({one_line(other)}) : ({inner}))"
             else:
                 inner = f"{{ if (gup_mutant == {number}) {{ {one_line(other)} }} else {{ {inner} }} }}"
@@ -52,6 +62,7 @@ def places(mutants, text):
     for mutant in mutants:
         for edit in mutant.edits:
             place = known.setdefault((edit.start, edit.end), Place(edit.start, edit.end, edit.kind))
+            place.kind = edit.kind if edit.kind == "truth" else place.kind
             place.instead.append((mutant.number, edit.text))
     root = Place(0, len(text), "file")
     stack = [root]

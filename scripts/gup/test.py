@@ -224,7 +224,7 @@ def main(options):
         names = [*ALWAYS, turn]
     elif names == ["all"]:
         names = ALWAYS + IN_TURN
-    need("fetch", "build", "boot", "check", "clang")
+    need("fetch", "build", "boot", "check", "clang", "parallel")
     steps = Steps()
     rows = [run_step(steps, name) for name in names]
     print("===")

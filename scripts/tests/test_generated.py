@@ -40,6 +40,25 @@ static void unlock(int *what)
 	held -= *what;	/* see
 			 * lock() */
 }
+static long mixed(unsigned int u, const char *p)
+{
+	do {
+		u >>= 1;
+		if (p && *p == 'x')
+			break;
+	} while (u > 3);
+	switch (u) {
+	case 1:
+		u = 7;
+		break;
+	default:
+		held += u;
+		unlock(&held);
+	}
+	if (u > 5)
+		return -EINVAL;
+	return u;
+}
 static int sum(const int *list, int n, unsigned int flags)
 {
 	int total = 0, one = 1;
@@ -71,7 +90,8 @@ int main(int argc, char **argv)
 	@CHOOSE@
 	for (n = -2; n < 5; n++)
 		for (flags = 0; flags < 6; flags++)
-			printf("%d %d %d\\n", sum(list, n, flags), seen, held);
+			printf("%d %d %d %ld\\n", sum(list, n, flags), seen, held,
+			       mixed(n + flags, flags == 3 ? NULL : "xy" + n % 2));
 	return argv == NULL;
 }
 """
@@ -103,7 +123,7 @@ class Operators(unittest.TestCase):
         return done.returncode, done.stdout[:2000]
 
     def test_functions(self):
-        self.assertEqual(list(self.source.functions), ["lock", "unlock", "sum"])
+        self.assertEqual(list(self.source.functions), ["lock", "unlock", "mixed", "sum"])
 
     def test_each_operator(self):
         for operator, change in (
@@ -115,15 +135,16 @@ class Operators(unittest.TestCase):
                 ("arithmetic", "list[i] << 1 -> (list[i]) >> (1)"), ("operand", "list[i] << 1 -> (list[i])"),
                 ("assign", "total += list[i] << 1 -> total -= (list[i] << 1)"), ("step", "total-- -> total++"),
                 ("constant", "40 -> 41"), ("constant", "FOLL_GET -> FOLL_WRITE"), ("jump", "continue; -> break;"),
-                ("return", "-EINVAL -> 0"), ("return", "total -> (total) + 1"),
+                ("force", "p -> 0"), ("force", "u > 3 -> 0"), ("delete", "break; -> ;"),
+                ("return", "return -EINVAL; -> return 0;"), ("return", "return total; -> return (total) + 1;"),
                 ("argument", "i -> (i) + 1"), ("late", "lock(&one); -> ; and return total; -> lock(&one); return total;"),
                 ("pair", "lock(&one); -> ; and unlock(&one); -> ;")):
             with self.subTest(operator, change=change):
-                found = self.changes("sum", operator) + self.changes("lock", operator)
+                found = [*self.changes("sum", operator), *self.changes("lock", operator), *self.changes("mixed", operator)]
                 self.assertIn(change, found)
 
     def test_no_two_are_the_same(self):
-        texts = [mutant.apply(FILE) for mutant in self.mutants]
+        texts = [schema.applied(FILE, [edit[:3] for edit in mutant.edits]) for mutant in self.mutants]
         self.assertEqual(len(set(texts)), len(texts))
         self.assertNotIn(FILE, texts)
         self.assertEqual({text.count("\n") for text in texts}, {FILE.count("\n")})
@@ -145,10 +166,10 @@ class Operators(unittest.TestCase):
         (self.top / "program").rename(program)
         for mutant in self.mutants[::3]:
             with self.subTest(mutant.change):
-                alone = self.run_program(mutant.apply(FILE) + plain)
+                alone = self.run_program(schema.applied(FILE, [edit[:3] for edit in mutant.edits]) + plain)
                 self.assertEqual(self.output(program, str(mutant.number)), alone)
                 differ += alone != unchanged
-        self.assertGreater(differ, len(self.mutants) / 6)
+        self.assertGreater(differ, len(self.mutants) / 8)
 
 
 class Consoles(unittest.TestCase):
@@ -166,9 +187,15 @@ class Consoles(unittest.TestCase):
         for verdict, by, console, end in (
                 ("survived", "", good, "exit"), ("killed", "gup_alpha.one", told, "exit"),
                 ("killed", "gup_alpha.one", told, "enough"), ("crashed", "not ok 1 one", bad, "exit"),
-                ("warned", "warning: WARNING: mm/gup.c:7 at gup+0x1/0x2",
+                ("warned", "warning: WARNING: mm/gup.c:7 at gup+N/N",
                  good.replace(TAIL, "WARNING: mm/gup.c:7 at gup+0x1/0x2\n" + TAIL), "exit"),
                 ("hung", "TAP version 14", HEAD + "TAP version 14\n", "silent"),
+                ("crashed", "bug: BUG: kernel NULL pointer dereference, address: N",
+                 good.replace(TAIL, "BUG: kernel NULL pointer dereference, address: 0x8\nOops: 0000\n" + TAIL), "exit"),
+                ("hung", "rcu-stall: rcu: INFO: rcu_sched detected stalls",
+                 good.replace(TAIL, "rcu: INFO: rcu_sched detected stalls\n" + TAIL), "exit"),
+                ("crashed", "warning: WARNING: mm/gup.c:7 at gup+N/N",
+                 bad.replace(TAIL, "WARNING: mm/gup.c:7 at gup+0x1/0x2\n" + TAIL), "exit"),
                 ("crashed", "panic: Kernel panic - not syncing: x", HEAD + "Kernel panic - not syncing: x\n", "panic"),
                 ("skips", "", good.replace("ok 1 one\n", "ok 1 one # SKIP no such memory\n", 1), "exit")):
             with self.subTest(verdict, by=by):
@@ -190,9 +217,12 @@ class Verdicts(unittest.TestCase):
         row("original", um_object="o", x86_64_object="O"), row("a", um="killed", um_by="gup_x.y", um_object="1"),
         row("b", um="survived", um_object="o"), row("c", um="survived", um_object="2", x86_64="killed", x86_64_object="3"),
         row("d", um="survived", um_object="4"), row("e", um="survived", um_object="none"), row("f", um="hung", um_object="5"),
-        row("g", um="survived", um_object="4"), row("i"), row("h", um="survived", um_object="o", x86_64="survived", x86_64_object="6"))}
-    CLASSES = {"a": "killed", "b": "same object", "c": "killed", "d": "survived", "e": "no program", "f": "hung",
-               "g": "duplicate", "h": "survived", "i": "not tried"}
+        row("g", um="survived", um_object="4"), row("i"), row("j", um="survived", um_object="o", x86_64_object="O"),
+        row("h", um="survived", um_object="o", x86_64="survived", x86_64_object="6"),
+        row("k", um="survived", um_object="none", x86_64_object="none"),
+        row("l", um="killed", um_object="none", x86_64="survived", x86_64_object="7"))}
+    CLASSES = {"a": "killed", "b": "not tried", "c": "killed", "d": "survived", "e": "not tried", "f": "hung", "g": "duplicate",
+               "i": "not tried", "j": "same object", "h": "survived", "k": "no program", "l": "survived"}
 
     def setUp(self):
         self.top = new_folder()
@@ -204,21 +234,30 @@ class Verdicts(unittest.TestCase):
     def rows(self):
         return mutationreport.classify({key: dict(one) for key, one in self.ROWS.items()})
 
-    def kept(self, keys, tests="new", name="um"):
+    def kept(self, keys, tests="new", name="um", made="of this"):
         subject = mock.Mock(mutants=[mock.Mock(key=key, function="f", operator="delete", change="") for key in keys],
-                            original=mock.Mock(key="original"), tests=lambda: tests)
+                            original=mock.Mock(key="original", function="", operator="", change=""), tests=lambda: tests)
         subject.arch.name = name
-        return generated.Kept(subject)
+        subject.compiled_from = lambda: made
+        kept = generated.Kept(subject)
+        kept.forget(subject.mutants)
+        return kept
 
     def test_classes(self):
         found = self.rows()
         self.assertEqual({key: found[key]["class"] for key in self.CLASSES}, self.CLASSES)
         rows = [found[key] for key in self.CLASSES]
+        self.assertEqual(mutationreport.score(rows), "33.3")
+        found["d"]["class"] = "equivalent"
+        found["h"]["class"] = "unreachable"
         self.assertEqual(mutationreport.score(rows), "40.0")
-        rows[3]["class"] = "equivalent"
-        rows[7]["class"] = "unreachable"
-        self.assertEqual(mutationreport.score(rows), "50.0")
-        self.assertEqual(mutationreport.score(rows, ("equivalent", "unreachable")), "66.7")
+        self.assertEqual(mutationreport.score(rows, ("equivalent", "unreachable")), "50.0")
+
+    def test_the_same_program_must_have_the_same_verdict(self):
+        found = self.rows()
+        self.assertEqual(mutationreport.contradictions(found, "um"), [])
+        found["b"]["um"], found["g"]["um"] = "killed", "hung"
+        self.assertEqual(mutationreport.contradictions(found, "um"), ["b", "g"])
 
     def test_a_reason_for_what_was_killed_or_is_no_more_is_stale(self):
         mutationreport.REASONS.write_text("d equivalent the two counts are always equal\n")
@@ -234,7 +273,10 @@ class Verdicts(unittest.TestCase):
         kept.rows["a"].update(um="killed", um_object="1")
         kept.save(now=True)
         self.assertEqual(self.kept("ab").rows["a"]["um"], "killed")
-        self.assertEqual(self.kept("ab", tests="other").rows["a"]["um"], "")
+        self.assertEqual(self.kept("ab", made="of other headers").rows["a"]["um"], "killed")
+        self.assertEqual(self.kept("ab", made="of other headers").rows["a"]["um_object"], "")
+        other = self.kept("ab", tests="other").rows["a"]
+        self.assertEqual((other["um"], other["um_object"]), ("", "1"))
 
     def test_what_is_not_made_any_more_goes_but_for_what_another_architecture_has(self):
         kept = self.kept("ab")
@@ -250,7 +292,7 @@ class Verdicts(unittest.TestCase):
 
     def test_known_survivors(self):
         known = self.rows()
-        for key, good in (("a", False), ("d", True), ("b", True), ("none", False)):
+        for key, good in (("a", False), ("d", True), ("b", True), ("none", False), ("i", False), ("f", False)):
             found = row(key, um="survived", um_object="o" if key == "b" else "7")
             with self.subTest(key):
                 self.assertEqual(bool(generated.is_known(found, known["original"], known.get(key), "um")), good)
@@ -258,22 +300,22 @@ class Verdicts(unittest.TestCase):
     def test_what_was_killed_before_must_not_survive(self):
         before = {"a": row("a", um="killed"), "c": row("c", um="survived", x86_64="killed"), "d": row("d", um="killed"),
                   "e": row("e", um="killed"), "f": row("f", um="killed"), "z": row("z", um="killed")}
-        self.assertEqual(generated.lost_since(before, self.rows(), "um"), ["d"])
+        self.assertEqual(generated.lost_since(before, self.rows(), "um"), ["d", "e", "f"])
         self.assertEqual(generated.lost_since(before, self.rows(), "x86_64"), [])
 
     def test_on_x86_what_is_told_elsewhere_or_the_same_is_not_booted(self):
         subject = mock.Mock(original=mock.Mock(key="original"))
         subject.arch.name = "x86_64"
         subject.mutants = [mock.Mock(key=key, function=f"f{key}") for key in "acdgh"]
-        rows = {key: dict(one) for key, one in self.ROWS.items()}
-        self.assertEqual([one.key for one in generated.wanted(subject, rows, [])], list("cdgh"))
-        self.assertEqual([one.key for one in generated.wanted(subject, rows, ["f[dg]"])], list("dg"))
+        kept = mock.Mock(rows={key: dict(one) for key, one in self.ROWS.items()})
+        self.assertEqual([one.key for one in generated.wanted(subject, kept, [])], list("cdgh"))
+        self.assertEqual([one.key for one in generated.wanted(subject, kept, ["f[dg]"])], ["d", "g"])
         with self.assertRaises(cli.Failure):
-            generated.wanted(subject, rows, ["nosuch"])
+            generated.wanted(subject, kept, ["nosuch"])
         for key, made in zip("cdgh", ("3", "O", "3", "none")):
-            rows[key]["x86_64_object"] = made
-        chosen = generated.wanted(subject, rows, [])
-        self.assertEqual([one.key for one in generated.differing(subject, rows, chosen)], ["c"])
+            kept.rows[key]["x86_64_object"] = made
+        chosen = generated.wanted(subject, kept, [])
+        self.assertEqual([one.key for one in generated.differing(subject, kept.rows, chosen)], ["c"])
 
 
 if __name__ == "__main__":
