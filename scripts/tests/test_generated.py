@@ -18,6 +18,7 @@ CLANG = pathlib.Path(cparse.DEBIAN, "clang/cindex.py").exists()
 FILE = """\
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define WARN_ON_ONCE(c) ({ int __ret = !!(c); if (unlikely(__ret)) seen++; unlikely(__ret); })
 #define FOLL_WRITE 1
@@ -68,9 +69,9 @@ static int sum(const int *list, int n, unsigned int flags)
 		return -EINVAL;
 	lock(&one);
 	for (i = 0; i < n; i++) {
-		if (!list[i])
+		if (!list[(unsigned short)i])
 			continue;
-		total += list[i] << 1;
+		total += list[(unsigned short)i] << 1;
 		if (total > 40 || (flags & FOLL_WRITE))
 			goto out;
 	}
@@ -83,10 +84,12 @@ out:
 REST = """
 int main(int argc, char **argv)
 {
-	int list[] = { 3, 0, 5, 9, 7 };
+	/* A mutant may look before it and behind it. */
+	static int all[1 << 20], *list = all + (1 << 19);
 	int n, flags;
 
 	(void)argc;
+	memcpy(list, (int[]){ 3, 0, 5, 9, 7 }, 5 * sizeof(int));
 	@CHOOSE@
 	for (n = -2; n < 5; n++)
 		for (flags = 0; flags < 6; flags++)
@@ -132,12 +135,12 @@ class Operators(unittest.TestCase):
                 ("force", "n < 0 -> 1"), ("force", "total > 40 -> 0"), ("relation", "n < 0 -> (n) <= (0)"),
                 ("relation", "i < n -> (i) != (n)"), ("bound", "i < n -> (i) < (n) - 1"),
                 ("logic", "total > 40 || (flags & FOLL_WRITE) -> (total > 40) && ((flags & FOLL_WRITE))"),
-                ("arithmetic", "list[i] << 1 -> (list[i]) >> (1)"), ("operand", "list[i] << 1 -> (list[i])"),
-                ("assign", "total += list[i] << 1 -> total -= (list[i] << 1)"), ("step", "total-- -> total++"),
+                ("arithmetic", "list[(unsigned short)i] << 1 -> (list[(unsigned short)i]) >> (1)"), ("operand", "list[(unsigned short)i] << 1 -> (list[(unsigned short)i])"),
+                ("assign", "total += list[(unsigned short)i] << 1 -> total -= (list[(unsigned short)i] << 1)"), ("step", "total-- -> total++"),
                 ("constant", "40 -> 41"), ("constant", "FOLL_GET -> FOLL_WRITE"), ("jump", "continue; -> break;"),
                 ("force", "p -> 0"), ("force", "u > 3 -> 0"), ("delete", "break; -> ;"),
                 ("return", "return -EINVAL; -> return 0;"), ("return", "return total; -> return (total) + 1;"),
-                ("argument", "i -> (i) + 1"), ("late", "lock(&one); -> ; and return total; -> lock(&one); return total;"),
+                ("argument", "(unsigned short)i -> ((unsigned short)i) + 1"), ("late", "lock(&one); -> ; and return total; -> lock(&one); return total;"),
                 ("pair", "lock(&one); -> ; and unlock(&one); -> ;")):
             with self.subTest(operator, change=change):
                 found = [*self.changes("sum", operator), *self.changes("lock", operator), *self.changes("mixed", operator)]
