@@ -16,7 +16,7 @@ version=7.3.4-1~bpo13+1
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 trap 'echo "failed: $BASH_COMMAND"; tail -n 5 "$dir/log" "$dir/console"' ERR
-for tool in make gcc flex bison bc; do
+for tool in make gcc flex bison bc pgrep; do
 	command -v "$tool" > /dev/null || { echo "needs $tool"; exit 1; }
 done
 cd "$dir"
@@ -57,8 +57,9 @@ make -s ARCH=um KCONFIG_ALLCONFIG=../config allnoconfig
 make -s ARCH=um CC="$(command -v ccache > /dev/null && echo 'ccache ')gcc" -j"$(nproc)" linux > ../log 2>&1
 ./linux mem=64M kunit.enable=1 kunit.autorun=1 < /dev/null > ../console 2>&1 &
 guest=$!
-trap 'kill -KILL "$guest"; rm -rf "$dir"' EXIT
-until grep -q 'init is there' ../console; do
+trap 'kill -KILL "$guest" 2> /dev/null || true; rm -rf "$dir"' EXIT
+for ((i = 0; i < 3000; i++)); do
+	grep -q 'init is there' ../console && break
 	kill -0 "$guest"
 	sleep 0.1
 done
