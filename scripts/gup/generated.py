@@ -105,14 +105,13 @@ class Subject:
             mutant.number = number
 
     def compiled_from(self):
-        """What decides an object, but for a change: the rest of it, the compiler and its options. Headers and
-        .config are of the kernel's tree, and of the series."""
+        """What decides an object, but for the change."""
         tree = self.kernel.workspace.git.text("rev-parse", "HEAD:include", "HEAD:arch", f"HEAD:{FILE}")
-        options = [word for word in self.words if not re.search(r"[/=]", word)]
-        return kernel.digest(tree, kernel.version(self.arch.compiler), " ".join(options))[:16]
+        return kernel.digest(tree, kernel.version(self.arch.compiler), self.kernel.out / ".config")[:16]
 
     def tests(self):
-        """A verdict is asked for again when these change. Other parts of the kernel decide as well: see is_known()."""
+        """A verdict is asked for again when these change. Other functions decide as well: a sample looks whether
+        it still holds."""
         return kernel.digest(self.kernel.workspace.git.text("rev-parse", "HEAD:mm/tests"))[:8]
 
     def see_all_functions(self):
@@ -154,8 +153,7 @@ class Subject:
         self.job = {
             "folder": str(self.folder), "out": str(self.kernel.out), "path": str(self.path), "compile": self.words,
             "boot": machine.command(self.folder / image, initramfs.boot_words(self.kernel, words)),
-            "silent": silent, "expected": expected,
-            "first": dict(first),
+            "silent": silent, "expected": expected, "first": dict(first),
             "mutants": {mutant.number: [edit[:3] for edit in mutant.edits] for mutant in [self.original, *self.mutants]}}
         (self.folder / "source.c").write_text(self.text)
         _, lines = cli.said(["nm", "--defined-only", "--format=just-symbols", str(self.kernel.out / "vmlinux")])
@@ -192,7 +190,8 @@ def spread(subject, what, mutants, jobs):
             yield known.pop(found["number"]), found
         process.wait()
     if known:
-        raise Failure("internal", f"{len(known)} jobs said nothing, see {subject.folder}/{what}.err", "run it again")
+        raise Failure("environment", f"{len(known)} mutants could not be tried, see {subject.folder}/{what}.err",
+                      "the same command continues")
 
 
 def progress(text, done, number):
