@@ -50,7 +50,7 @@ def classify(rows):
     original, seen = rows.get(ORIGINAL), {}
     for key, row in rows.items():
         own = {name: row[f"{name}_object"] for name in ARCHES}
-        differs = [name for name in ARCHES if own[name] not in ("none", original[f"{name}_object"] or "none")]
+        differs = [name for name in ARCHES if own[name] not in ("", "none", original[f"{name}_object"])]
         verdicts = {row[name] for name in differs if row[name]} or {row[name] for name in ARCHES if not own[name]}
         if not differs and all(own.values()):
             row["class"] = "no program" if set(own.values()) == {"none"} else "same object"
@@ -133,7 +133,8 @@ def write_all(rows):
     left = untried(rows)
     values = {"CLASSES": "\n".join(all_classes(rows)), "OPERATORS": "\n".join(all_operators()),
               "BY_OPERATOR": "\n".join(table(sorted(rows, key=lambda row: [*operators.TABLE, row["operator"]].index(row["operator"])), "operator")),
-              "BY_FUNCTION": "\n".join(table(rows, "function")), "MUTANTS": str(len(rows)), "SCORE": score(rows),
+              "BY_FUNCTION": "\n".join(table(rows, "function")), "MUTANTS": str(len(rows)),
+              "TRIED": str(sum(any(row[name] for name in ARCHES) for row in rows)), "SCORE": score(rows),
               "SCORE_WITHOUT": score(rows, ("equivalent", "unreachable")),
               "FUNCTIONS": str(len({row["function"] for row in rows})),
               "UNTRIED": ", ".join(f"{number} on {name}" for name, number in left.items())}
