@@ -130,14 +130,14 @@ def write_all(rows):
     for key, kind in reasons(by_key).items():
         by_key[key]["class"] = kind
     rows = [row for key, row in by_key.items() if key != ORIGINAL]
-    left = untried(rows)
+    by_operator = sorted(rows, key=lambda row: [*operators.TABLE, row["operator"]].index(row["operator"]))
     values = {"CLASSES": "\n".join(all_classes(rows)), "OPERATORS": "\n".join(all_operators()),
-              "BY_OPERATOR": "\n".join(table(sorted(rows, key=lambda row: [*operators.TABLE, row["operator"]].index(row["operator"])), "operator")),
+              "BY_OPERATOR": "\n".join(table(by_operator, "operator")),
               "BY_FUNCTION": "\n".join(table(rows, "function")), "MUTANTS": str(len(rows)),
               "TRIED": str(sum(any(row[name] for name in ARCHES) for row in rows)), "SCORE": score(rows),
               "SCORE_WITHOUT": score(rows, ("equivalent", "unreachable")),
               "FUNCTIONS": str(len({row["function"] for row in rows})),
-              "UNTRIED": ", ".join(f"{number} on {name}" for name, number in left.items())}
+              "UNTRIED": ", ".join(f"{number} on {name}" for name, number in untried(rows).items())}
     text = TEMPLATE.read_text()
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)

@@ -15,7 +15,7 @@ ORDERS = ("order0", "order2", "order4", "order6", "order9", "pmd")
 LABELS = ("0", "2", "4", "6", "9", "PMD")
 
 HEAD = """\
-set terminal svg size {width},460 dynamic noenhanced font "sans-serif,13" background "white"
+set terminal svg size {width},{height} dynamic noenhanced font "sans-serif,13" background "white"
 set output "{output}"
 set style line 1 lc rgb "#c03020" lw 2 pt 4 dt 2
 set style line 2 lc rgb "#c03020" lw 2 pt 5
@@ -52,11 +52,11 @@ def blocks(found, prefix):
     return data, "plot " + ", \\\n     ".join(parts) + "\n"
 
 
-def gnuplot(script, path, width=760, head=HEAD):
+def gnuplot(script, path, width=760, height=460, head=HEAD):
     """Draw it, and put the licence into the file."""
     with tempfile.TemporaryDirectory() as top:
         output = pathlib.Path(top, "picture.svg")
-        text = head.format(output=output, width=width) + script
+        text = head.format(output=output, width=width, height=height) + script
         done = subprocess.run(["gnuplot", "-"], input=text, text=True, capture_output=True, check=False)
         if done.returncode or not output.exists() or not output.stat().st_size:
             path.with_suffix(".gnuplot").write_text(text)
@@ -97,7 +97,7 @@ def draw_panels(rows, path, group, x_of, settings):
 
 
 BARS = """\
-set terminal svg size {width},%d dynamic noenhanced font "sans-serif,12" background "white"
+set terminal svg size {width},{height} dynamic noenhanced font "sans-serif,12" background "white"
 set output "{output}"
 set style fill solid
 set border 1
@@ -118,7 +118,7 @@ def bars(rows, titles, path):
         parts.append(f'$d using ({low}):0:({low}):({high}):($0-0.4):($0+0.4):ytic(1) with boxxyerror lc rgb "{colour}" '
                      f'title "{title}"')
     gnuplot(f"{data}set yrange [-0.6:{len(rows) - 0.4}]\nset xrange [0:*]\nplot " + ", \\\n     ".join(parts) + "\n",
-            path, head=BARS % (120 + 15 * len(rows)))
+            path, height=120 + 15 * len(rows), head=BARS)
 
 
 CALLS = """\
