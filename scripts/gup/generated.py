@@ -20,11 +20,10 @@ import subprocess
 import sys
 import time
 
-from gup import arch, cli, cparse, git, guest, initramfs, kernel, killed, limits, mutantjob
-from gup import mutationreport, operators, results, schema, series, source
+from gup import arch, cli, cparse, git, guest, initramfs, kernel, killed, limits
+from gup import mutantfile, mutantjob, mutationreport, operators, results, schema, series
 from gup.cli import BUILD, ROOT, Failure, note
 from gup.packages import need
-from gup.workspace import Workspace
 
 FILE = "mm/gup.c"
 RESULTS = ROOT / "Documentation/mutation/results.tsv"
@@ -202,8 +201,7 @@ def progress(text, done, number):
 def prepared(options):
     cli.stage("deps", "packages")
     need("fetch", "build", "clang", "parallel", *options.arch.packages)
-    workspace = Workspace(source.choose(), prefix=True).prepare(refuse_local="mutants are to differ from the series by one bug")
-    the_kernel = kernel.Kernel(workspace, "reference", options.arch, options.jobs)
+    the_kernel = kernel.Kernel(mutantfile.prepared_tree(), "reference", options.arch, options.jobs)
     the_kernel.build()
     cli.stage("parse", FILE)
     return Subject(the_kernel)

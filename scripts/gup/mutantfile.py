@@ -6,11 +6,19 @@ import re
 import shutil
 import tempfile
 
+from gup import source
 from gup.cli import ROOT, Failure, note, write
 from gup.git import Git
 from gup.refresh import DIFF
+from gup.workspace import Workspace
 
 MUTANTS = ROOT / "kunit/mutants"
+
+
+def prepared_tree():
+    """The whole series, not in build/tree: that may hold local changes."""
+    return Workspace(source.choose(), prefix=True).prepare(
+        refuse_local="mutants are to differ from the series by one bug")
 
 
 class Mutant:

@@ -24,13 +24,12 @@ import pathlib
 import re
 import time
 
-from gup import arch, boot, cli, generated, guest, initramfs, kernel, killed, ktap, limits, mutantfile, results, series, source
+from gup import arch, boot, cli, generated, guest, initramfs, kernel, killed, ktap, limits, mutantfile, results, series
 from gup import splat, verdict
 from gup.cli import CACHE, Failure, note, text_of
 from gup.killed import judge, kernel_glob, worst
 from gup.mutantfile import load
 from gup.packages import need
-from gup.workspace import Workspace
 
 USAGE = "scripts/mutants [OPTION]..."
 EXCLUDE = ("--generate --sample --refresh --list --part --config --changed --again --keep-going --timeout",
@@ -311,12 +310,6 @@ def show(mutants):
             print(f"{'':34}   {glob}" + (f" ({mutant.needed} of {mutant.runs} boots)" if mutant.runs > 1 else ""))
 
 
-def prepared_tree():
-    """The whole series, not in build/tree: that may hold local changes."""
-    return Workspace(source.choose(), prefix=True).prepare(
-        refuse_local="mutants are to differ from the series by one bug")
-
-
 def run_all(run, the_kernel, options):
     workspace = the_kernel.workspace
     the_kernel.configure()
@@ -346,7 +339,7 @@ def main(options):
         return generated.generate(options) if options.generate else generated.sample(options)
     if options.refresh:
         need("fetch")
-        workspace = prepared_tree()
+        workspace = mutantfile.prepared_tree()
         cli.stage("refresh", f"kunit/mutants/ from {workspace.tree}")
         return mutantfile.refresh(workspace.tree, workspace.head)
     kernel.check_arch(options.config, options.arch)
@@ -355,7 +348,7 @@ def main(options):
         return show(mutants)
     cli.stage("deps", "packages")
     need("fetch", "build", *options.arch.packages, *kernel.packages(options.config))
-    the_kernel = kernel.Kernel(prepared_tree(), options.config, options.arch, options.jobs)
+    the_kernel = kernel.Kernel(mutantfile.prepared_tree(), options.config, options.arch, options.jobs)
     for mutant in others:
         note(f"left out, wants --config {mutant.config}: {mutant.name}")
     key = kernel.digest(the_kernel.tree_parts(), *results.decides(the_kernel, mutantfile, killed, splat, verdict, ktap),
