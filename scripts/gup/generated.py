@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """scripts/mutants --generate: all that operators.py makes of mm/gup.c, or a sample of them.
 
-All mutants are in one kernel (schema.py), so one is tried by a boot, which ends at the first
-failure that a test explains (mutantjob.py). What survives is compiled by itself: a mutant of which
-the compiler makes the same object is none. Verdicts are kept in RESULTS by the text of the function
+Each is compiled by itself first: one of which the compiler makes the same object as of the original is
+none, and two of which it makes the same are one. All others are in one kernel (schema.py), so one is tried by a
+boot, which ends at the first failure that a test explains (mutantjob.py). Verdicts are kept in RESULTS by the text of the function
 and the change, and go with the repository: who continues tries what has none, or was tried on other
 tests.
 """
@@ -152,12 +152,20 @@ class Subject:
         self.job = {
             "folder": str(self.folder), "out": str(self.kernel.out), "path": str(self.path), "compile": self.words,
             "boot": machine.command(self.folder / image, initramfs.boot_words(self.kernel, words)),
-            "silent": silent, "expected": expected, "first": dict(first),
+            "headers": str(self.folder / "headers.h"), "silent": silent, "expected": expected, "first": dict(first),
             "mutants": {mutant.number: [edit[:3] for edit in mutant.edits] for mutant in [self.original, *self.mutants]}}
         (self.folder / "source.c").write_text(self.text)
         _, lines = cli.said(["nm", "--defined-only", "--format=just-symbols", str(self.kernel.out / "vmlinux")])
         (self.folder / "symbols").write_text("".join(line + "\n" for line in lines))
         cli.save(self.folder / "job.json", self.job)
+
+    def precompile(self):
+        """What the file includes, which is most of what the compiler reads."""
+        headers = self.folder / "headers.h"
+        headers.write_text("".join(line + "\n" for line in schema.INCLUDE.findall(self.text)))
+        if cli.logged([*self.words, "-x", "c-header", "-o", f"{headers}.gch", str(headers)], self.folder / "headers.log",
+                      cwd=self.kernel.out):
+            raise Failure("build", f"what {FILE} includes does not compile by itself", f"see {self.folder}/headers.log")
 
     def unmutated(self, image, *more):
         """Results and skips of a kernel without a mutant. more: words for its command line."""
@@ -238,11 +246,12 @@ def build_switched(subject, mutants, before):
 
 
 def compile_all(subject, rows, chosen, jobs, save):
-    """What has no object yet, the survivors first."""
+    """What has no object yet, and first what has no verdict."""
     name = subject.arch.name
     wanted = sorted((mutant for mutant in chosen if not rows[mutant.key][f"{name}_object"]),
-                    key=lambda mutant: rows[mutant.key][name] in TOLD)
+                    key=lambda mutant: bool(rows[mutant.key][name]))
     if wanted:
+        subject.precompile()
         subject.write_job("switched", (0, 0))
     for number, (mutant, found) in enumerate(spread(subject, "compile", wanted, jobs), 1):
         rows[mutant.key][f"{name}_object"] = found["object"]
@@ -259,11 +268,9 @@ def generate(options):
     committed = git.Git(ROOT).run("show", f"HEAD:{RESULTS.relative_to(ROOT)}", check=False).stdout.decode()
     kept, before, name = Kept(subject), read(committed), subject.arch.name
     chosen = wanted(subject, kept, options.only)
-    if subject.arch.emulator:  # a boot takes longer than to compile it
-        compile_all(subject, kept.rows, [subject.original, *chosen], options.jobs, kept.save)
-        chosen = differing(subject, kept.rows, chosen)
-    try_all(subject, kept.rows, chosen, options.jobs, kept.save, before)
     compile_all(subject, kept.rows, [subject.original, *chosen], options.jobs, kept.save)
+    try_all(subject, kept.rows, differing(subject, kept.rows, chosen), options.jobs, kept.save, before)
+    share(subject, kept.rows, chosen)
     kept.save(now=True)
     now, text = mutationreport.write_all(kept.rows)
     wrong = {key: "was killed before" for key in lost_since(before, now, name)}
@@ -301,6 +308,16 @@ def differing(subject, rows, chosen):
             seen.add(rows[mutant.key][field])
             found.append(mutant)
     return found
+
+
+def share(subject, rows, chosen):
+    """Those that are the same program have the same verdict."""
+    name, original = subject.arch.name, rows[subject.original.key]
+    of = {rows[mutant.key][f"{name}_object"]: rows[mutant.key] for mutant in chosen if rows[mutant.key][name]}
+    for row in (rows[mutant.key] for mutant in chosen):
+        same = row[f"{name}_object"]
+        if not row[name] and same in of and same not in ("none", original[f"{name}_object"]):
+            row.update({field: of[same][field] for field in (name, f"{name}_by")})
 
 
 def is_known(found, original, known, name):

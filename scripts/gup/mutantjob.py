@@ -106,10 +106,12 @@ def boot(job, number):
 
 def compiled(job, number):
     """A digest, or "none" if it does not compile, or calls what nothing defines. The file has the
-    name of the real one, so that only the code can differ."""
+    name of the real one, so that only the code can differ. What it includes was read by generated.py."""
     text = schema.applied((pathlib.Path(job["folder"]) / "source.c").read_text(), job["mutants"][number])
+    text = schema.INCLUDE.sub("", text)
     with tempfile.NamedTemporaryFile(suffix=".o") as out:
-        done = subprocess.run([*job["compile"], "-x", "c", "-c", "-o", out.name, "-"], cwd=job["out"], check=False,
+        words = [*job["compile"], "-include", job["headers"], "-x", "c", "-c", "-o", out.name, "-"]
+        done = subprocess.run(words, cwd=job["out"], check=False,
                               input=f'# 1 "{job["path"]}"\n{text}', capture_output=True, text=True)
         if done.returncode == 1 and "error: " in done.stderr:
             return {"object": "none"}

@@ -7,6 +7,7 @@ condition is false, and the kernel does what it does without them, somewhat slow
 
 import re
 
+INCLUDE = re.compile("^#include .*$", re.M)
 # A path on which each return is deleted is none that a kernel takes.
 SWITCH = """
 #pragma GCC diagnostic ignored "-Wreturn-type"
@@ -79,6 +80,6 @@ def places(mutants, text):
 def switched(mutants, text, weak=()):
     """The file with all of them. weak: functions that nothing may define."""
     new = places(mutants, text).written(text)
-    last = [match.end() for match in re.finditer(r"^#include .*$", text, re.M)][-1]
+    last = [match.end() for match in INCLUDE.finditer(text)][-1]
     return (new[:last] + f"{SWITCH}#line {text.count(chr(10), 0, last) + 2}" + new[last:] + SETUP
             + "".join(f'asm(".weak {name}");\n' for name in weak))
