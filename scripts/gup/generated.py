@@ -3,9 +3,9 @@
 
 Each is compiled by itself first: one of which the compiler makes the same object as of the original is
 none, and two of which it makes the same are one. All others are in one kernel (schema.py), so one is tried by a
-boot, which ends at the first failure that a test explains (mutantjob.py). Verdicts are kept in RESULTS by the text of the function
-and the change, and go with the repository: who continues tries what has none, or was tried on other
-tests.
+boot, which ends at the first failure that a test explains (mutantjob.py). Verdicts are
+kept in RESULTS by the text of the function and the change, and go with the repository: who continues tries
+what has none, or was tried on other tests.
 """
 
 import csv
@@ -246,10 +246,9 @@ def build_switched(subject, mutants, before):
 
 
 def compile_all(subject, rows, chosen, jobs, save):
-    """What has no object yet, and first what has no verdict."""
+    """What has no object yet."""
     name = subject.arch.name
-    wanted = sorted((mutant for mutant in chosen if not rows[mutant.key][f"{name}_object"]),
-                    key=lambda mutant: bool(rows[mutant.key][name]))
+    wanted = [mutant for mutant in chosen if not rows[mutant.key][f"{name}_object"]]
     if wanted:
         subject.precompile()
         subject.write_job("switched", (0, 0))
@@ -268,8 +267,10 @@ def generate(options):
     committed = git.Git(ROOT).run("show", f"HEAD:{RESULTS.relative_to(ROOT)}", check=False).stdout.decode()
     kept, before, name = Kept(subject), read(committed), subject.arch.name
     chosen = wanted(subject, kept, options.only)
+    new = [mutant for mutant in chosen if not kept.rows[mutant.key][name]]
+    compile_all(subject, kept.rows, [subject.original, *new], options.jobs, kept.save)
+    try_all(subject, kept.rows, differing(subject, kept.rows, new), options.jobs, kept.save, before)
     compile_all(subject, kept.rows, [subject.original, *chosen], options.jobs, kept.save)
-    try_all(subject, kept.rows, differing(subject, kept.rows, chosen), options.jobs, kept.save, before)
     share(subject, kept.rows, chosen)
     kept.save(now=True)
     now, text = mutationreport.write_all(kept.rows)
