@@ -45,8 +45,7 @@ KINDS = """anon anon_large anon_thp anon_thp_split anon_thp_partial zero huge_ze
 IMPLIED = ["C5", "C9", "C10"]
 CHECKED = re.compile(r"\bgup_(take|expect)\(")
 
-FUNCTION = re.compile(r"(?:/\*((?:(?!\*/).)*)\*/\n)?(?:static )?void (gup_\w+)\(struct kunit \*test"
-                      r"(?:, enum gup_path path)?\)\n\{\n(.*?)^\}\n", re.S | re.M)
+FUNCTION = re.compile(r"(?:/\*((?:(?!\*/).)*)\*/\n)?(?:static )?void (gup_\w+)\(struct kunit \*test\)\n\{\n(.*?)^\}\n", re.S | re.M)
 
 
 class Test:
@@ -85,24 +84,14 @@ def cases(source, config):
 
 def read_tests(tree, config=()):
     """{(suite, test): Test} of all cases in the suites' tables."""
-    sources = {path: path.read_text() for path in sorted(pathlib.Path(tree, "mm/tests").glob("gup_*.c"))}
-    bodies = {}
-    for path, text in sources.items():
-        for comment, name, body in FUNCTION.findall(text):
-            bodies[path if path.name.endswith("_kunit.c") else None, name] = comment, body
     tests = {}
-    for path, text in sources.items():
+    for text in (path.read_text() for path in sorted(pathlib.Path(tree, "mm/tests").glob("gup_*.c"))):
         suite = re.search(r'struct kunit_suite \w+ = \{\s*\.name = "(\w+)"', text)
         if not suite:
             continue
+        bodies = {name: (comment, body) for comment, name, body in FUNCTION.findall(text)}
         for name in cases(text, config):
-            comment, body = bodies.get((path, name), ("", ""))
-            shared = re.search(r"\b(gup_clause_\w+)\(test", body)
-            if shared:
-                # A body that suites share adds its kinds, and its clauses if the test has none.
-                outer = comment if re.search(r"\bC\d", comment or "") else ""
-                comment, body = bodies.get((None, shared[1]), ("", ""))
-                comment = outer + comment
+            comment, body = bodies.get(name, ("", ""))
             tests[suite[1], name] = Test(suite[1], name, comment, body)
     return tests
 

@@ -177,9 +177,12 @@ static void gup_x_two(struct kunit *test)
 	call();
 }
 
+/*
+ * C11: long.
+ * Kinds: hole.
+ */
 static void gup_x_three(struct kunit *test)
 {
-	gup_clause_three(test, GUP_SLOW);
 }
 
 static struct kunit_case gup_x_cases[] = {
@@ -192,15 +195,6 @@ static struct kunit_case gup_x_cases[] = {
 static struct kunit_suite gup_x_suite = {
 	.name = "gup_x",
 };
-"""
-CLAUSES = """\
-/*
- * C11: long.
- * Kinds: hole.
- */
-void gup_clause_three(struct kunit *test, enum gup_path path)
-{
-}
 """
 RAN = {"sub_groups": [{"name": "gup_x", "test_cases": [{"name": "gup_x_two", "status": "PASS"}], "sub_groups": [
     {"name": "gup_x_one", "test_cases": [{"name": "anon", "status": "PASS"}, {"name": "zero", "status": "PASS"}]},
@@ -224,8 +218,7 @@ class Contract(unittest.TestCase):
         contract.TABLE, contract.REASONS = self.saved
 
     def run_on(self, suite=SUITE, ran=None, reasons="C* *: there is no such test yet\n", check=False):
-        write_files(self.top, {"mm/tests/gup_x_kunit.c": suite, "mm/tests/gup_kunit_clauses.c": CLAUSES,
-                               "kunit.json": json.dumps(ran or RAN), "empty": reasons,
+        write_files(self.top, {"mm/tests/gup_x_kunit.c": suite, "kunit.json": json.dumps(ran or RAN), "empty": reasons,
                                "result.json": json.dumps({**WHOLE, **self.run_was})})
         with redirect_stdout(io.StringIO()) as said:
             try:
@@ -271,11 +264,6 @@ class Contract(unittest.TestCase):
     def test_only_names_what_the_test_has(self):
         self.assertIn("gup_x.gup_x_one: 'C3 only', but", self.run_on(SUITE.replace("some.", "some. C3 only: anon.")))
         self.assertIn("gup_x.gup_x_two: 'C4 only' names zero", self.run_on(SUITE.replace("mem.", "mem. C4 only: zero.")))
-
-    def test_a_shared_body_has_kinds_whoever_says_the_clauses(self):
-        suite = SUITE.replace("static void gup_x_three", "/* C12: of this suite. */\nstatic void gup_x_three")
-        self.assertEqual(self.run_on(suite), "")
-        self.assertEqual([self.table()["hole"][c] for c in ("C11", "C12")], ["a", "1"])
 
     def test_a_test_that_did_not_pass_counts_for_nothing(self):
         failed = json.loads(json.dumps(RAN).replace('"PASS"', '"SKIP"', 1))
