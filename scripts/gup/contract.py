@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Writes Documentation/tests.md, the table of clauses, kinds of mappings and tests, from the
-comments of the suites in build/tree and from a run of all of them. RESULTS is the folder of that
-run: build/results/latest if it is not given.
+"""Writes Documentation/tests.md, the table of clauses, kinds of mappings and tests, from a run of all
+suites. RESULTS is the folder of that run: build/results/latest if it is not given.
 
-Clauses come from the comments above the tests; kinds from the names of the parameters that the run
-had, or from "Kinds: a, b." in the comment of a test without such parameters. A clause that a test
-shows on some of its kinds only is followed by these in a line of its own: "C1, C2 only: a, b."
-Each cell must hold a test or have its reason in kunit/empty-cells, and nothing else may stand there.
+Each test says in the log which clauses it is for, by GUP_TEST() of mm/tests/gup_kunit.h: "C1 C2; C18: user_end".
+A clause holds for the kind that the name of the parameter begins with, and for those that follow a "+" in its
+group, "*" for all that the test names; after a ":" for these alone. Each cell must hold a test or have its
+reason in kunit/empty-cells, and nothing else may stand there.
 """
 
 import difflib
@@ -15,11 +14,9 @@ import json
 import pathlib
 import re
 
-from gup import cli, source
+from gup import cli, splat
 from gup.cli import BUILD, ROOT, Failure
 from gup.lacks import um_lacks
-from gup.packages import need
-from gup.workspace import Workspace
 
 USAGE = "scripts/contract [--check|--um] [RESULTS]"
 EXCLUDE = ("--check --um",)
@@ -41,75 +38,35 @@ KINDS = """anon anon_large anon_thp anon_thp_split anon_thp_partial zero huge_ze
     vm_io pfnmap secretmem guard hwpoison shadow_stack pkey gate growsdown vmas hole table_end
     user_end""".split()
 
-# What gup_take() and gup_expect() compare after each call, whatever it was made for.
-IMPLIED = ["C5", "C9", "C10"]
-CHECKED = re.compile(r"\bgup_(take|expect)\(")
-
-FUNCTION = re.compile(r"(?:/\*((?:(?!\*/).)*)\*/\n)?(?:static )?void (gup_\w+)\(struct kunit \*test\)\n\{\n(.*?)^\}\n", re.S | re.M)
+GROUP = re.compile(r"(C\d+(?: C\d+)*)(?: ?([+:]) ([*\w]+(?: \w+)*))?")
 
 
-class Test:
-    """One test function: its suite, clauses, kinds that its comment names."""
-
-    def __init__(self, suite, name, comment, body):
-        self.suite, self.name = suite, name
-        comment = re.sub(r"\s+", " ", re.sub(r"\n\s*\*", " ", comment or ""))
-        head = re.match(r"\s*((?:C\d+(?:, | and )?)+)", comment)
-        self.clauses = re.findall(r"C\d+", head[1]) if head else []
-        self.named = [kind for kinds in re.findall(r"Kinds: ([\w, ]+)\.", comment)
-                      for kind in re.findall(r"\w+", kinds)]
-        self.only = {clause: re.findall(r"\w+", kinds)
-                     for clauses, kinds in re.findall(r"(C\d+(?:, C\d+)*) only: ([\w, ]+)\.", comment)
-                     for clause in clauses.split(", ")}
-        self.says = bool(self.clauses)
-        if CHECKED.search(body):
-            self.clauses += [clause for clause in IMPLIED if clause not in self.clauses]
+def groups(said):
+    """[(clauses, sign, kinds)] of what a test says, or None if it says none."""
+    found = [GROUP.fullmatch(group) for group in said.split("; ")]
+    return [(match[1].split(), match[2], (match[3] or "").split()) for match in found] if all(found) else None
 
 
-def cases(source, config):
-    """Names of the cases in a suite's table that a normal run of this .config has."""
-    wanted, skipping = [], False
-    for line in re.sub(r"\\\n|(?<=,)\n\t\s+", " ", source).splitlines():
-        if re.match(r"#if(def)? ", line):
-            # Only conditions in which all are wanted are used here.
-            skipping = any(f"{name}=y" not in config for name in re.findall(r"CONFIG_\w+", line))
-        elif line.startswith(("#else", "#endif")):
-            skipping = False
-        case = re.match(r"\tKUNIT_CASE\w*\((\w+)", line)
-        slow = re.match(r"\tKUNIT_CASE(_SLOW\(|\w*_ATTR\(.*(_slow\)|SPEED_(VERY_)?SLOW))", line)
-        if case and not skipping and not slow:
-            wanted.append(case[1])
-    return wanted
-
-
-def read_tests(tree, config=()):
-    """{(suite, test): Test} of all cases in the suites' tables."""
-    tests = {}
-    for text in (path.read_text() for path in sorted(pathlib.Path(tree, "mm/tests").glob("gup_*.c"))):
-        suite = re.search(r'struct kunit_suite \w+ = \{\s*\.name = "(\w+)"', text)
-        if not suite:
-            continue
-        bodies = {name: (comment, body) for comment, name, body in FUNCTION.findall(text)}
-        for name in cases(text, config):
-            comment, body = bodies.get(name, ("", ""))
-            tests[suite[1], name] = Test(suite[1], name, comment, body)
+def read(console):
+    """{(suite, test): [(parameter, groups)]} of all that passed."""
+    stack, said, tests = [], [], {}
+    for line in map(splat.plain, console.splitlines(True)):
+        began = re.match(r"\s*# Subtest: (.*)", line)
+        ended = re.match(r"\s*(not )?ok \d+ ([^#\n]*)", line)
+        says = re.match(r"\s*# \w+: (C\d.*)", line)
+        if began:
+            stack.append(began[1].strip())
+        elif says:
+            said += groups(says[1].strip()) or []
+        elif ended:
+            name = ended[2].strip()
+            if stack and stack[-1] == name:
+                stack.pop()
+            elif stack and not ended[1] and "# SKIP" not in line:
+                path = [*stack, name, ""]
+                tests.setdefault((path[0], path[1]), []).append((path[2], said))
+            said = []
     return tests
-
-
-def parameters(results):
-    """{(suite, test): [names of parameters that passed]}."""
-    found = {}
-
-    def walk(group, path):
-        for case in group.get("test_cases", []):
-            full = [*path, case["name"]]
-            if case["status"] == "PASS" and len(full) >= 2:
-                found.setdefault((full[0], full[1]), []).append(full[2] if len(full) > 2 else "")
-        for sub in group.get("sub_groups", []):
-            walk(sub, [*path, sub["name"]])
-
-    walk(json.loads((results / "kunit.json").read_text()), [])
-    return found
 
 
 def kinds_of(name):
@@ -118,32 +75,24 @@ def kinds_of(name):
     return [first] if first in KINDS else []
 
 
-def cells(tests, ran):
-    """{(clause, kind): [Test]}."""
+def cells(tests):
+    """{(clause, kind): {names of tests}}"""
     table, problems = {}, []
-    for key, test in tests.items():
-        where = f"{test.suite}.{test.name}"
-        if key not in ran:
-            problems.append(f"{where} is in the sources and did not pass in the run")
-            continue
-        if not test.says:
-            problems.append(f"{where}: the comment does not begin with its clauses (C1 ...)")
-        kinds = {kind for name in ran[key] for kind in kinds_of(name)} | set(test.named)
-        for kind in kinds - set(KINDS):
-            problems.append(f"{where}: '{kind}' is no kind")
-        if not kinds:
-            problems.append(f"{where}: neither its parameters nor its comment (Kinds: ...) name a kind")
-        for clause in test.only:
-            if clause not in test.clauses:
-                problems.append(f"{where}: '{clause} only', but it does not begin with {clause}")
-            for kind in set(test.only[clause]) - kinds:
-                problems.append(f"{where}: '{clause} only' names {kind}, which it has not")
-        for clause in test.clauses:
-            if clause not in CLAUSES:
-                problems.append(f"{where}: {clause} is no clause that a test can have")
-            for kind in kinds & set(test.only.get(clause, kinds)):
-                table.setdefault((clause, kind), []).append(test)
-    return table, problems
+    for (suite, test), results in tests.items():
+        where, some = f"{suite}.{test}", False
+        for parameter, said in results:
+            everywhere = {*kinds_of(parameter), *(kind for _, _, named in said for kind in named)} - {"*"}
+            for clauses, sign, named in said:
+                kinds = named if sign == ":" else everywhere if named == ["*"] else [*kinds_of(parameter), *named]
+                some = some or bool(kinds)
+                problems += [f"{where}: '{kind}' is no kind" for kind in kinds if kind not in KINDS]
+                problems += [f"{where}: {clause} is no clause" for clause in clauses if clause not in CLAUSES]
+                for clause in clauses:
+                    for kind in kinds:
+                        table.setdefault((clause, kind), set()).add(f"{suite}.{test.removeprefix(suite + '_')}")
+        if not some:
+            problems.append(f"{where}: says no clause, or neither its parameters nor GUP_TEST() name a kind")
+    return table, list(dict.fromkeys(problems))
 
 
 def read_reasons():
@@ -159,19 +108,15 @@ def read_reasons():
     return found
 
 
-def check_um(tests, ran):
+def check_um(tests):
     """What a run on UML leaves out without a reason."""
-    lacks, alone, skipped, _ = um_lacks()
-    problems = [f"{suite}.{name} did not pass" for suite, name in tests
-                if (suite, name) not in ran and f"{suite}.{name}" not in skipped]
-    there = {key: test for key, test in tests.items() if key in ran}
-    table, _ = cells(there, ran)
+    lacks, alone, _, _ = um_lacks()
+    table, _ = cells(tests)
     reasons = read_reasons()
-    problems += [f"no test on um: {clause} on {kind}" for kind in KINDS if kind not in lacks
-                 for clause in CLAUSES
-                 if (clause, kind) not in {*table, *alone} and reason_of(reasons, clause, kind) is None]
-    problems += [f"kunit/um-lacks: '{kind}' is no kind" for kind in sorted(lacks - set(KINDS))]
-    return problems
+    problems = [f"no test on um: {clause} on {kind}" for kind in KINDS if kind not in lacks
+                for clause in CLAUSES
+                if (clause, kind) not in {*table, *alone} and reason_of(reasons, clause, kind) is None]
+    return problems + [f"kunit/um-lacks: '{kind}' is no kind" for kind in sorted(lacks - set(KINDS))]
 
 
 def reason_of(reasons, clause, kind):
@@ -186,16 +131,15 @@ def letter(index):
     return (chr(ord("a") + index // 26 - 1) if index >= 26 else "") + chr(ord("a") + index % 26)
 
 
-def render(table, reasons, tests, ran):
+def render(table, reasons, tests):
     problems, used = [], set()
     lines = ["<!-- SPDX-License-Identifier: GPL-2.0 -->",
-             "<!-- Made by scripts/contract from the sources and a run; do not edit. -->",
+             "<!-- Made by scripts/contract from a run; do not edit. -->",
              "# Clauses, kinds and tests", "",
-             f"{len(tests)} tests with {sum(len(names) for names in ran.values())} results. The clauses "
+             f"{len(tests)} tests with {sum(len(results) for results in tests.values())} results. The clauses "
              "are those of [contract.md](contract.md). A number",
              "says how many tests there are for a clause on a kind, a letter why there are none. "
-             "C5, C9 and", "C10 are compared after every call that goes through gup_take() or "
-             "gup_expect().", "",
+             "C5, C9 and", "C10 are compared after every call that goes through gup_take().", "",
              "| kind | " + " | ".join(CLAUSES) + " |", "| --- |" + " --- |" * len(CLAUSES)]
     for kind in KINDS:
         row = []
@@ -221,8 +165,7 @@ def render(table, reasons, tests, ran):
         lines += ["", f"## {clause} {title}", "", "| kinds | tests |", "| --- | --- |"]
         groups = {}
         for kind in KINDS:
-            names = tuple(sorted(f"{t.suite}.{t.name.removeprefix(t.suite + '_')}"
-                                 for t in table.get((clause, kind), [])))
+            names = tuple(sorted(table.get((clause, kind), ())))
             if names:
                 groups.setdefault(names, []).append(kind)
         lines += [f"| {', '.join(kinds)} | {', '.join(f'`{name}`' for name in names)} |"
@@ -236,24 +179,22 @@ def whole(results):
     return (found["verdict"], found["config"], found["glob"], found["selection"]) == ("pass", "reference", "", "")
 
 
-def make(tree, results, check=False, on_um=False):
-    """Of the suites in a tree and a run of them. Writes nothing with check, or on_um."""
-    dotconfig = results / ".config"
-    config = dotconfig.read_text().splitlines() if dotconfig.exists() else ()
-    tests, ran = read_tests(tree, config), parameters(results)
-    if not tests:
-        raise Failure("test", f"{tree} holds no suite of the series")
+def make(results, check=False, on_um=False):
+    """Of a run. Writes nothing with check, or on_um."""
+    tests = read(cli.text_of(results / "console.log"))
+    if not any(said for runs in tests.values() for _, said in runs):
+        raise Failure("test", f"{results} has no test that says its clauses")
     if on_um:
-        return report(check_um(tests, ran))
-    table, problems = cells(tests, ran)
-    text, more = render(table, read_reasons(), tests, ran)
+        return report(check_um(tests))
+    table, problems = cells(tests)
+    text, more = render(table, read_reasons(), tests)
     if check:
         old = TABLE.read_text() if TABLE.exists() else ""
         diff = list(difflib.unified_diff(old.splitlines(), text.splitlines(), "Documentation/tests.md",
-                                         "what the sources say", lineterm="", n=0))
+                                         "what the tests say", lineterm="", n=0))
         cli.indented(diff, 20)
         if diff:
-            raise Failure("check", "Documentation/tests.md is not what the sources say", "run scripts/contract")
+            raise Failure("check", "Documentation/tests.md is not what the tests say", "run scripts/contract")
     elif not whole(results):
         raise Failure("usage", f"{results} is no run of all suites of the whole series that passed",
                       "scripts/boot makes one")
@@ -278,8 +219,6 @@ def options(parser):
 def main(options):
     if not (options.results / "kunit.json").is_file():
         raise cli.usage(f"{options.results} holds no results of the suites", "run scripts/boot first")
-    need("fetch")
-    workspace = Workspace(source.choose()).prepare()
-    make(workspace.tree, options.results, options.check, options.um)
+    make(options.results, options.check, options.um)
     return "Documentation/tests.md " + ("is current" if options.check else "has no cell that um leaves empty"
                                         if options.um else "was written")

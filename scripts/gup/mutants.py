@@ -24,7 +24,7 @@ import pathlib
 import re
 import time
 
-from gup import arch, boot, cli, generated, guest, initramfs, kernel, killed, ktap, limits, mutantfile, results, series
+from gup import arch, assertions, boot, cli, generated, guest, initramfs, kernel, killed, ktap, limits, mutantfile, results, series
 from gup import splat, verdict
 from gup.cli import CACHE, Failure, note, text_of
 from gup.killed import judge, kernel_glob, worst
@@ -32,7 +32,7 @@ from gup.mutantfile import load
 from gup.packages import need
 
 USAGE = "scripts/mutants [OPTION]..."
-EXCLUDE = ("--generate --sample --refresh --list --part --config --changed --again --keep-going --timeout",
+EXCLUDE = ("--generate --sample --assertions --refresh --list --part --config --changed --again --keep-going --timeout",
            "--sample --refresh --list --only --part --config --changed --again --keep-going --timeout",
            "--refresh --list --only --part --config --arch --changed --again --keep-going --timeout --jobs",
            "--list --arch --changed --again --keep-going --timeout --jobs", "--changed --again")
@@ -45,6 +45,8 @@ BAD = {"does not apply": "apply", "did not build": "build", "no such test": "tes
 
 def options(parser):
     add = cli.option
+    add(parser, "--assertions", "let each assertion of the suites in turn see the opposite of what it sees: its test must "
+        "fail")
     add(parser, "--generate", "try all that the operators of gup/operators.py make of mm/gup.c and that has no verdict in "
         "Documentation/mutation/results.tsv; with --only: of these functions")
     add(parser, "--sample N", "try N of them, which must not survive where they did not then", cli.number(1))
@@ -335,6 +337,8 @@ def run_all(run, the_kernel, options):
 def main(options):
     if options.seed and not options.sample:
         raise cli.usage("--seed is for --sample")
+    if options.assertions:
+        return assertions.main(options)
     if options.generate or options.sample:
         return generated.generate(options) if options.generate else generated.sample(options)
     if options.refresh:

@@ -12,7 +12,7 @@ from unittest import mock
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from sandbox import GOOD, HEAD, TAIL, ktap, new_folder  # noqa: E402
 
-from gup import cli, cparse, generated, mutantjob, mutationreport, operators, schema  # noqa: E402
+from gup import assertions, cli, cparse, generated, mutantjob, mutationreport, operators, schema  # noqa: E402
 
 CLANG = pathlib.Path(cparse.DEBIAN, "clang/cindex.py").exists()
 FILE = """\
@@ -320,6 +320,26 @@ class Verdicts(unittest.TestCase):
             kept.rows[key]["x86_64_object"] = made
         chosen = generated.wanted(subject, kept, [])
         self.assertEqual([one.key for one in generated.differing(subject, kept.rows, chosen)], ["c"])
+        kept.rows["c"].update(x86_64="killed", x86_64_by="gup_x.gup_one")
+        generated.share(subject, kept.rows, chosen)
+        self.assertEqual([kept.rows[key]["x86_64_by"] for key in "cdgh"], ["gup_x.gup_one", "", "gup_x.gup_one", ""])
+
+
+class Assertions(unittest.TestCase):
+    def test_no_line_moves_and_no_condition_hides_the_header(self):
+        for text in ("#include <a.h>\n#ifdef X\n#include <b.h>\n#endif\n\nint x;\n", "#include <a.h>\nint x;\n"):
+            with self.subTest(text):
+                new = assertions.numbered(text, True)
+                before, _, after = new.partition(f'#define GUP_PERTURB_MAIN\n#include "{assertions.HEADER}"\n#line ')
+                number, _, after = after.partition("\n")
+                self.assertEqual(before + after, text)
+                self.assertEqual(int(number), before.count("\n") + 1)
+                self.assertEqual(before.count("#if"), before.count("#endif"))
+
+    def test_what_the_guest_says_of_an_assertion(self):
+        match = assertions.SITE.search("gup_site 12 gup_cow_kunit.c:698 0 -")
+        site = assertions.Site(*match.groups())
+        self.assertEqual((site.number, site.where, site.hits, site.test), (12, "gup_cow_kunit.c:698", 0, "-"))
 
 
 if __name__ == "__main__":

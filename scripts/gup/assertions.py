@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0
+"""scripts/mutants --assertions: can each assertion of the suites fail, and does its test fail then?
+
+kunit/perturb.h, which each file of mm/tests includes here, numbers the assertions and lets the one that is named on
+the command line see the opposite of what it sees. One boot tells which test is the first to reach each; then each is
+tried with that test alone (mutantjob.py). What no test reaches cannot fail: on UML that is what kunit/um-lacks
+leaves out, on x86_64 nothing.
+"""
+
+import re
+import shutil
+
+from gup import cli, generated, guest, initramfs, kernel, limits, mutantfile, mutantjob, results, splat
+from gup.cli import BUILD, ROOT, Failure, note
+from gup.packages import need
+
+HEADER = ROOT / "kunit/perturb.h"
+MAIN = "gup_kunit_lib.c"
+SITE = re.compile(r"gup_site (\d+) (\S+:\d+) (\d+) (\S+)")
+
+
+class Site:
+    """An assertion: its number, where it is, how often it was reached, and by which test first."""
+
+    def __init__(self, number, where, hits, test):
+        self.number, self.where, self.hits, self.test = int(number), where, int(hits), test
+
+
+class Subject:
+    """The suites with their assertions numbered, and the folder from which these are tried."""
+
+    def __init__(self, the_kernel):
+        self.kernel, self.arch = the_kernel, the_kernel.arch
+        self.folder = BUILD / "assertions" / self.arch.name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.build()
+
+    def build(self):
+        workspace, log = self.kernel.workspace, self.folder / "build.log"
+        (self.kernel.out / "built").unlink(missing_ok=True)
+        workspace.mark_mutant()
+        for path in sorted((self.kernel.tree / "mm/tests").glob("gup_*.c")):
+            path.write_text(numbered(path.read_text(), path.name == MAIN))
+        status = self.kernel.make(log, self.kernel.image.name)
+        workspace.drop_mutant()
+        if status:
+            self.kernel.explain(log)
+        shutil.copy(self.kernel.image, self.folder / "image")
+
+    def write_job(self, expected, first):
+        timeout, silent = generated.PATIENCE[self.arch.name]
+        words = [*self.kernel.boot_arguments(), f"kunit.timeout={timeout}", "GUP_MUTANT"]
+        self.job = {"boot": guest.Machine(self.arch).command(self.folder / "image", initramfs.boot_words(self.kernel, words)),
+                    "silent": silent, "expected": expected, "first": first}
+        cli.save(self.folder / "job.json", self.job)
+
+    def sites(self):
+        """Of a boot in which no assertion is perturbed."""
+        self.write_job((0, 0), {})
+        folder = results.new()
+        words = [word.replace("GUP_MUTANT", "gup_mutant=0") for word in self.job["boot"]]
+        ended = guest.run(words, folder, limits.SILENT * self.arch.slow)
+        lines = cli.text_of(folder / "console.log").splitlines(True)
+        expected = mutantjob.counts(lines)
+        verdict, by = mutantjob.judge(lines, ended["end"], expected)
+        found = [Site(*match.groups()) for match in map(SITE.search, map(splat.plain, lines)) if match]
+        if verdict != "survived" or not found:
+            raise Failure("test", f"with no assertion perturbed: {verdict} {by}, see {folder}", "scripts/boot says more")
+        self.write_job(expected, {site.number: f"*.{site.test}" for site in found})
+        return found
+
+
+def numbered(text, main):
+    """A file of mm/tests that includes HEADER after its last header. No line moves."""
+    last = list(re.finditer(r"^#include .*\n(#endif.*\n)?", text, re.M))[-1].end()
+    define = "#define GUP_PERTURB_MAIN\n" if main else ""
+    return f'{text[:last]}{define}#include "{HEADER}"\n#line {text.count(chr(10), 0, last) + 1}\n{text[last:]}'
+
+
+def main(options):
+    cli.stage("deps", "packages")
+    need("fetch", "build", "parallel", *options.arch.packages)
+    the_kernel = kernel.Kernel(mutantfile.prepared_tree(), "reference", options.arch, options.jobs)
+    the_kernel.configure()
+    cli.stage("build", "the suites with their assertions numbered")
+    subject = Subject(the_kernel)
+    cli.stage("boot", "which assertions are reached")
+    sites = subject.sites()
+    reached = [site for site in sites if site.hits]
+    for site in sites:
+        if not site.hits:
+            note(f"not reached: {site.where}")
+    cli.stage("boot", f"{len(reached)} assertions, one at a time")
+    silent = []
+    for number, (site, found) in enumerate(generated.spread(subject, "boot", reached, options.jobs), 1):
+        if found["verdict"] != "killed":
+            silent.append(site)
+            print(f"  {found['verdict']}: {site.where} in {site.test} {found['by']}")
+        generated.progress("perturbed", number, len(reached))
+    print(f"{len(reached) - len(silent)} passed, {len(silent)} failed", flush=True)
+    text = f"{len(reached)} assertions can fail, {len(sites) - len(reached)} were not reached"
+    return cli.passed("test" if silent else "pass", f"{len(silent)} assertions fail no test" if silent else text)
