@@ -118,10 +118,11 @@ def draw(rows):
               ("told", "crash or hang only", "survived"), PICTURE)
 
 
-def untried(rows):
-    """{architecture: of those that no other one told}"""
-    return {name: sum(not row[name] and row["class"] in ("survived", "crashed", "hung", "not tried") for row in rows)
-            for name in ARCHES}
+def untried(rows, original):
+    """{architecture: of those that no other one told, and that are a program of their own there as far as is known}"""
+    left = [row for row in rows if row["class"] in ("survived", "crashed", "hung", "not tried")]
+    return {name: sum(not row[name] and row[f"{name}_object"] not in ("none", original[f"{name}_object"] or "none")
+                      for row in left) for name in ARCHES}
 
 
 def write_all(rows):
@@ -137,7 +138,7 @@ def write_all(rows):
               "TRIED": str(sum(any(row[name] for name in ARCHES) for row in rows)), "SCORE": score(rows),
               "SCORE_WITHOUT": score(rows, ("equivalent", "unreachable")),
               "FUNCTIONS": str(len({row["function"] for row in rows})),
-              "UNTRIED": ", ".join(f"{number} on {name}" for name, number in untried(rows).items())}
+              "UNTRIED": ", ".join(f"{number} on {name}" for name, number in untried(rows, by_key[ORIGINAL]).items())}
     text = TEMPLATE.read_text()
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
