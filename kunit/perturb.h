@@ -28,8 +28,8 @@ static inline bool gup_perturb_now(void)
 }
 
 /*
- * Each assertion begins with it, and then asks likely() or IS_ERR_OR_NULL(), which
- * look first: what they are asked may hold assertions of its own.
+ * Each assertion begins with it, and then asks likely() or IS_ERR_OR_NULL(). They
+ * read the flag before they evaluate their argument, which may contain assertions.
  */
 #define _KUNIT_SAVE_LOC(test) do {					\
 	static struct gup_site __used __section("gup_sites")		\

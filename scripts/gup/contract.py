@@ -2,9 +2,9 @@
 """Writes Documentation/tests.md, the table of clauses, kinds of mappings and tests, from a run of all
 suites. RESULTS is the folder of that run: build/results/latest if it is not given.
 
-Each test says in the log which clauses it is for, by GUP_TEST() of mm/tests/gup_kunit.h: "C1 C2; C18: user_end".
+Each test says in the log which clauses it is for, by GUP_TEST() of mm/tests/gup_kunit.h: "C1 C2", "C18: user_end".
 A clause holds for the kind that the name of the parameter begins with, and for those that follow a "+" in its
-group, "*" for all that the test names; after a ":" for these alone. Each cell must hold a test or have its
+string, "*" for all that the test names; after a ":" for these alone. Each cell must hold a test or have its
 reason in kunit/empty-cells, and nothing else may stand there.
 """
 
@@ -41,10 +41,12 @@ KINDS = """anon anon_large anon_thp anon_thp_split anon_thp_partial zero huge_ze
 GROUP = re.compile(r"(C\d+(?: C\d+)*)(?: ?([+:]) ([*\w]+(?: \w+)*))?")
 
 
-def groups(said):
-    """[(clauses, sign, kinds)] of what a test says, or None if it says none."""
-    found = [GROUP.fullmatch(group) for group in said.split("; ")]
-    return [(match[1].split(), match[2], (match[3] or "").split()) for match in found] if all(found) else None
+def group(said):
+    """(clauses, sign, kinds) of a line of a test."""
+    match = GROUP.fullmatch(said)
+    if not match:
+        raise Failure("check", f"not 'C1 C2', 'C1 + KIND' or 'C1: KIND': {said}", "mend GUP_TEST() of that test")
+    return match[1].split(), match[2], (match[3] or "").split()
 
 
 def read(console):
@@ -57,7 +59,7 @@ def read(console):
         if began:
             stack.append(began[1].strip())
         elif says:
-            said += groups(says[1].strip()) or []
+            said.append(group(says[1].strip()))
         elif ended:
             name = ended[2].strip()
             if stack and stack[-1] == name:
