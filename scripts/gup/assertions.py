@@ -3,8 +3,9 @@
 
 kunit/perturb.h, which each file of mm/tests includes here, numbers the assertions and lets the one that is named on
 the command line see the opposite of what it sees. One boot tells which test is the first to reach each; then each is
-tried with that test alone (mutantjob.py). What no test reaches cannot fail: on UML that is what kunit/um-lacks
-leaves out. KUNIT_FAIL() is reached by a failure only, and not perturbed.
+tried with that test alone (mutantjob.py). It is reached then, and its report arrives; what in mm/gup.c makes it
+fail is for mutants to show. What no test reaches is listed: on UML that is what kunit/um-lacks leaves out, and
+KUNIT_FAIL(), which a failure alone reaches.
 """
 
 import re
@@ -98,5 +99,5 @@ def main(options):
             print(f"  {found['verdict']}: {site.where} in {site.test} {found['by']}")
         generated.progress("perturbed", number, len(reached))
     print(f"{len(reached) - len(silent)} passed, {len(silent)} failed", flush=True)
-    text = f"{len(reached)} assertions can fail, {len(sites) - len(reached)} were not reached"
+    text = f"{len(reached)} assertions fail their test, {len(sites) - len(reached)} were not reached"
     return cli.passed("test" if silent else "pass", f"{len(silent)} assertions do not fail their test" if silent else text)

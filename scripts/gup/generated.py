@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """scripts/mutants --generate: all that operators.py makes of mm/gup.c, or a sample of them.
 
-Each is compiled by itself first: one of which the compiler makes the same object as of the original is
-none, and two of which it makes the same are one. All others are in one kernel (schema.py), so one is tried by a
-boot, which ends at the first failure that a test explains (mutantjob.py). Verdicts are
-kept in RESULTS by the text of the function and the change, and go with the repository: who continues tries
-what has none, or was tried on other tests.
+Each is compiled by itself first: one of which the compiler makes the same object as of the original is none, and two
+of which it makes the same are one. All others are in one kernel (schema.py), so one is tried by a boot, which ends at
+the first failure that a test explains (mutantjob.py). Verdicts are kept in RESULTS by the text of the function and the
+change, and go with the repository: who continues tries what has none, or was tried on other tests.
 """
 
 import csv
