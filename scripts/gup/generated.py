@@ -145,13 +145,9 @@ class Subject:
 
     def write_job(self, image, expected, first=()):
         """first: {number: a test that is tried alone before all}"""
-        timeout, silent = PATIENCE[self.arch.name]
-        words = [*self.kernel.boot_arguments(), f"kunit.timeout={timeout}", "GUP_MUTANT"]
-        machine = guest.Machine(self.arch)
-        self.job = {
+        self.job = boot_job(self.kernel, self.folder / image, expected, first) | {
             "folder": str(self.folder), "out": str(self.kernel.out), "path": str(self.path), "compile": self.words,
-            "boot": machine.command(self.folder / image, initramfs.boot_words(self.kernel, words)),
-            "headers": str(self.folder / "headers.h"), "silent": silent, "expected": expected, "first": dict(first),
+            "headers": str(self.folder / "headers.h"),
             "mutants": {mutant.number: [edit[:3] for edit in mutant.edits] for mutant in [self.original, *self.mutants]}}
         (self.folder / "source.c").write_text(self.text)
         _, lines = cli.said(["nm", "--defined-only", "--format=just-symbols", str(self.kernel.out / "vmlinux")])
@@ -168,16 +164,28 @@ class Subject:
 
     def unmutated(self, image, *more):
         """Results and skips of a kernel without a mutant. more: words for its command line."""
-        self.write_job(image, (0, 0))
-        folder = results.new()
-        words = [word.replace("GUP_MUTANT", " ".join(["gup_mutant=0", *more])) for word in self.job["boot"]]
-        ended = guest.run(words, folder, limits.SILENT * self.arch.slow)
-        lines = cli.text_of(folder / "console.log").splitlines(True)
-        counts = mutantjob.counts(lines)
-        verdict, by = mutantjob.judge(lines, ended["end"], counts)
-        if verdict != "survived" or not counts[0]:
-            raise Failure("test", f"without a mutant: {verdict} {by}, see {folder}", "scripts/boot says more")
-        return counts
+        return unmutated(self.kernel, self.folder / image, *more)[0]
+
+
+def boot_job(the_kernel, image, expected, first=()):
+    """What mutantjob.py has to know of a boot."""
+    timeout, silent = PATIENCE[the_kernel.arch.name]
+    words = [*the_kernel.boot_arguments(), f"kunit.timeout={timeout}", "GUP_MUTANT"]
+    return {"boot": guest.Machine(the_kernel.arch).command(image, initramfs.boot_words(the_kernel, words)),
+            "silent": silent, "expected": expected, "first": dict(first)}
+
+
+def unmutated(the_kernel, image, *more):
+    """(results and skips, lines of the console), all as without a mutant."""
+    folder, job = results.new(), boot_job(the_kernel, image, (0, 0))
+    words = [word.replace("GUP_MUTANT", " ".join(["gup_mutant=0", *more])) for word in job["boot"]]
+    ended = guest.run(words, folder, limits.SILENT * the_kernel.arch.slow)
+    lines = cli.text_of(folder / "console.log").splitlines(True)
+    counts = mutantjob.counts(lines)
+    verdict, by = mutantjob.judge(lines, ended["end"], counts)
+    if verdict != "survived" or not counts[0]:
+        raise Failure("test", f"without a mutant: {verdict} {by}, see {folder}", "scripts/boot says more")
+    return counts, lines
 
 
 def spread(subject, what, mutants, jobs):
