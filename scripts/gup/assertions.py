@@ -11,7 +11,7 @@ KUNIT_FAIL(), which a failure alone reaches.
 import re
 import shutil
 
-from gup import cli, generated, kernel, mutantfile, splat
+from gup import cli, contract, generated, kernel, mutantfile, splat
 from gup.cli import BUILD, ROOT, note
 from gup.packages import need
 
@@ -52,7 +52,8 @@ class Subject:
         image = self.folder / "image"
         expected, lines = generated.unmutated(self.kernel, image)
         found = [Site(*match.groups()) for match in map(SITE.search, map(splat.plain, lines)) if match]
-        first = {site.number: f"*.{site.test}" for site in found}
+        suites = {test: suite for suite, test in contract.read("".join(lines))}
+        first = {site.number: f"{suites[site.test]}.{site.test}" for site in found if site.hits}
         cli.save(self.folder / "job.json", generated.boot_job(self.kernel, image, expected, first))
         return found
 
