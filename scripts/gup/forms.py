@@ -54,6 +54,8 @@ class Form(typing.NamedTuple):
     how: tuple
     call: str
     put: str
+    until: str = ""  # the last kernel that has it
+    apart: str = ""  # what tells it from the other forms of this call
 
     def defines(self):
         how = " | ".join(["0", *(word.upper() for word in self.how if word != "hand")])
@@ -79,11 +81,12 @@ class Form(typing.NamedTuple):
 def load():
     forms = []
     for line in lines_of(FORMS / "table"):
-        name, how, rest = (part.strip() for part in line.split(":", 2))
+        name, how, kernels, rest = (part.strip() for part in line.split(":", 3))
+        until, apart = kernels.split("; ")
         call, _, put = rest.partition(" => ")
         put = put or ("unpin_user_pages(pages, got)" if "pin" in how.split() else
                       "for (i = 0; i < got; i++) put_page(pages[i])")
-        forms.append(Form(name, tuple(how.split()), call, put))
+        forms.append(Form(name, tuple(how.split()), call, put, until, apart))
     return forms
 
 
@@ -253,8 +256,10 @@ def table(forms, headers, compiled, ran, gpl):
              "which it compiles. *runs*: it was loaded, and found its pages, VMAs and references right, in Debian's cloud",
              "kernel of that release, or in 7.3 with the series. *GPL*: it needs a symbol that is for modules under the GPL",
              "alone, in at least one of them. *gup.cocci*: what it makes of the form was loaded into 7.3, too; *by hand*:",
-             "it has no successor for it.", "",
-             "| form | call | " + " | ".join(releases) + " | series | gup.cocci | |", "| --- | --- |" + " --- |" * (len(releases) + 3)]
+             "it has no successor for it. *until*: the last kernel that had the form. *told by*: how the header tells it from",
+             "the other forms of the call; of a kernel it asks the types of four functions, and never the version.", "",
+             "| form | call | until | told by | " + " | ".join(releases) + " | series | gup.cocci | |",
+             "| --- | --- | --- | --- |" + " --- |" * (len(releases) + 3)]
     for form in forms:
         cells = []
         for release in releases:
@@ -265,6 +270,7 @@ def table(forms, headers, compiled, ran, gpl):
         cells += ["runs" if form.name in ran["series"] else "", "by hand" if "hand" in form.how else
                   "runs" if f"c_{form.name}" in ran["series"] else "fails", "GPL" if form.name in gpl else ""]
         call = form.put if form.name.startswith("put_") else form.call
+        cells = [form.until, form.apart, *cells]
         lines.append(f"| {form.name} | `{call.replace('|', chr(92) + '|')}` | {' | '.join(cells)} |")
     lines += ["", "The driver of samples/gup_legacy, of 2012 by its calls, was compiled on each of them, too.", "",
               "| package | version | get_user_pages() | sample |", "| --- | --- | --- | --- |"]

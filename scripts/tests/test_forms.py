@@ -29,6 +29,13 @@ class Table(unittest.TestCase):
         for form in found:
             self.assertLessEqual(set(form.how), {"lock", "may", "vmas", "pin", "hand"}, form.name)
             self.assertRegex(form.call, r"(get|pin)_user_pages", form.name)
+            self.assertTrue(form.until and form.apart, form.name)
+
+    def test_no_two_forms_of_a_call_are_told_apart_by_the_same(self):
+        """But for those that are one to the header, and differ in an argument."""
+        one = {"get_8_int", "macro_8", "mmap_sem", "remote_8_vmas", "remote_7_vmas", "put_page", "put_pages", "put_dirty"}
+        found = [(form.call.partition("(")[0], form.apart) for form in forms.load() if form.name not in one]
+        self.assertEqual(len(set(found)), len(found))
 
     def test_what_drops_the_references(self):
         by_name = {form.name: form for form in forms.load()}
@@ -86,11 +93,11 @@ class Report(unittest.TestCase):
         (folder / "usr/src/common/include/linux/mm.h").write_text("long get_user_pages(unsigned long a,\n\tint b);\n")
         two = [debkernels.Headers(f"linux-headers-{f}", "6.1.0-50", "6.1", f, "amd64", "6.1.176-1", ("common", "kbuild"))
                for f in ("amd64", "rt-amd64")]
-        form = forms.Form("get_8", (), "get_user_pages(a | b)", "")
+        form = forms.Form("get_8", (), "get_user_pages(a | b)", "", "v4.5", "8 arguments")
         with mock.patch.object(debkernels, "FOLDER", folder):
             text = forms.table([form], two, {(two[0].name, "amd64"): {"get_8", "sample"}, (two[1].name, "amd64"): set()},
                                {"series": {"get_8"}, two[0].name: {"get_8"}}, {"get_8"})
-        self.assertIn("| get_8 | `get_user_pages(a \\| b)` | 1/2, runs | runs | fails | GPL |", text)
+        self.assertIn("| get_8 | `get_user_pages(a \\| b)` | v4.5 | 8 arguments | 1/2, runs | runs | fails | GPL |", text)
         self.assertIn("| linux-headers-amd64 (amd64) | 6.1.176-1 | 2 arguments | compiles |", text)
         self.assertIn("| linux-headers-rt-amd64 (amd64) | 6.1.176-1 | 2 arguments | fails |", text)
 
