@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 """scripts/forms: its table, the modules that it makes of it, and Debian's names of kernels."""
 
+import contextlib
+import io
 import pathlib
 import shutil
 import tempfile
 import unittest
 from unittest import mock
 
-from gup import debkernels, forms
+from gup import counts, debkernels, forms
 
 STANZA = """\
 Package: linux-headers-{abi}-{flavour}
@@ -55,6 +57,39 @@ class Table(unittest.TestCase):
         self.assertNotIn("gup_legacy.h", text)
         self.assertNotRegex(text.split("*/")[1], r"FORM_(NAME|CALL|PUT)\b(?! from)")
         self.assertIn("(0 | LOCK) & VMAS", text)
+
+
+class Trial(unittest.TestCase):
+    """The driver of 2012."""
+
+    def test_errors_that_porting_md_explains(self):
+        known = ["driver.c:1:2: error: too many arguments to function 'get_user_pages'", "cc1: all warnings being treated as errors",
+                 "driver.c:1:2: error: 'struct mm_struct' has no member named 'mmap_sem'; did you mean 'mmap_base'?"]
+        self.assertEqual(forms.unexplained(known), [])
+        other = "driver.c:1:2: error: implicit declaration of function 'vma_lookup'; did you mean 'key_lookup'?"
+        self.assertEqual(forms.unexplained([*known, other]), [other])
+
+    @unittest.skipUnless(shutil.which("patch") and shutil.which("spatch"), "no patch or no coccinelle")
+    def test_both_ways(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        checks = counts.Checks()
+        found = forms.trial(checks, folder, ("header", "today"))
+        self.assertEqual([form.name for form in found], ["driver_header", "driver_today"])
+        self.assertEqual(checks.failed, 0)
+        header, today = ((folder / f"{form.name}.c").read_text() for form in found)
+        self.assertIn('fmt\n\n#include "gup_legacy.h"\n', header)
+        self.assertIn("get_user_pages(start, NR, FOLL_WRITE, buf->pages)", today)
+        self.assertNotRegex(today, r"mmap_sem;|->mmap_sem|vmas\[")
+
+    def test_a_patch_that_does_not_apply_is_a_failure(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (folder / "driver.c").write_text("int x;\n")
+        shutil.copy(forms.TRIAL / "header.patch", folder)
+        checks = counts.Checks()
+        with mock.patch.object(forms, "TRIAL", folder), contextlib.redirect_stdout(io.StringIO()):
+            (folder / "out").mkdir()
+            forms.trial(checks, folder / "out", ("header",))
+        self.assertEqual(checks.failed, 1)
 
 
 class Kernels(unittest.TestCase):
