@@ -19,7 +19,6 @@ import hashlib
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import time
 import types
@@ -183,11 +182,11 @@ class Kernel:
     # -------------------------------------------------------------------------------- build
 
     def build(self):
-        """Configure and make, or nothing where the same was built."""
+        """Configure and make, or nothing where the same was built. Was there something to do?"""
         stamp, built, clean = self.stamp(), self.out / "built", not self.workspace.local
         if clean and self.image.exists() and text_of(built) == stamp:
             cli.stage("build", f"unchanged: {self.image}")
-            return
+            return False
         built.unlink(missing_ok=True)
         need("build")
         cli.need_space(self.out, 300)
@@ -197,6 +196,7 @@ class Kernel:
         # The tree may have been edited meanwhile; then this stamp would lie.
         if clean and not self.workspace.dirty():
             built.write_text(stamp)
+        return True
 
     def make_targets(self, clean):
         """Show the first error and where the rest is."""
@@ -258,10 +258,3 @@ def remove_unused(folder, days=60):
     for path in folder.glob("*"):
         if time.time() - path.stat().st_mtime > days * 86400:
             path.unlink(missing_ok=True)
-
-
-def remove_old(folder, keep):
-    """All but the newest in a folder of the cache."""
-    kept = [path for path in folder.iterdir() if path.is_dir() and not path.suffix]
-    for path in sorted(kept, key=lambda path: path.stat().st_mtime)[:-keep]:
-        shutil.rmtree(path, ignore_errors=True)

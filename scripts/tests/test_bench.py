@@ -376,7 +376,7 @@ class Verb(SandboxTest):
         self.assertIn("SPDX", (self.repo / "build/results/latest/layouts.svg").read_text())
         source = self.tree() / "mm/gup.c"
         source.write_text(source.read_text().replace("batched", "undone"))
-        result = self.bad("bench", "bench", "--runs", "1", names=["kept in", "tree has local changes", "layout order7 slow_pin"])
+        result = self.bad("bench", "bench", "--runs", "1", names=["unchanged: ", "tree has local changes", "layout order7 slow_pin"])
         self.assertEqual(self.result()["series"]["local_changes"], "uncommitted changes")
 
     def test_guests_that_go_wrong(self):
@@ -388,11 +388,9 @@ class Verb(SandboxTest):
         self.bad("boot", "bench", "--runs", "1", names=["base: QEMU ended with status 0 and no output"])
 
     def test_two_cpus_are_refused(self):
-        self.bad("usage", "bench", "--cpus", "2", names=["--cpus 2", "one CPU"])
-        self.assertIn("--cpus 1", self.good("bench", "--help").output)
         base = self.top / "console.base"
         base.write_text(base.read_text().replace("1 CPU", "2 CPUs"))
-        self.bad("bench", "bench", "--cpus", "1", names=["base-1/console.log", "the guest had 2 CPUs", "pause"])
+        self.bad("bench", "bench", names=["base-1/console.log", "the guest had 2 CPUs", "pause"])
 
     def test_time_of_a_kernel_that_is_a_program(self):
         write_files(self.kernel, {"uml.sh": SHELL + UML, "Makefile": (self.kernel / "Makefile").read_text() + MAKE_LINUX})
@@ -421,8 +419,10 @@ class Verb(SandboxTest):
         kernels = [path.stat() for path in (self.repo / "build/results/latest").glob("series-*/linux")]
         self.assertEqual([kernel.st_nlink for kernel in kernels], [2, 2])
         self.assertIn("--runs 2 --docs", (self.repo / "Documentation/performance-time.md").read_text())
-        self.bad("config", *command, FAKE_PREFIX="",
-                 names=["kept in", "gup.o has 'cmpxchg %rcx,(%rdi)' without a lock prefix"])
+        (self.repo / "build/o/um-time/built").unlink()
+        for _ in range(2):  # not even if nothing is to be built
+            self.bad("config", *command, FAKE_PREFIX="",
+                     names=["unchanged: ", "gup.o has 'cmpxchg %rcx,(%rdi)' without a lock prefix"])
 
     def test_without_batching_and_without_a_benchmark(self):
         self.write_series("")
