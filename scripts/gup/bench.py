@@ -161,5 +161,5 @@ def main(options):
         kind, summary = benchreport.report(top, benchreport.GATE if gated else None)
     cli.passed(kind, summary)
     if options.docs:
-        performance.write(top, shlex.join(["scripts/bench", *now.words]), options.wall)
+        performance.write(top, shlex.join(["scripts/bench", *now.words]))
     return summary

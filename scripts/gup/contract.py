@@ -14,7 +14,7 @@ import json
 import pathlib
 import re
 
-from gup import cli, splat
+from gup import cli, documents, splat
 from gup.cli import BUILD, ROOT, Failure
 from gup.lacks import um_lacks
 
@@ -133,46 +133,40 @@ def letter(index):
     return (chr(ord("a") + index // 26 - 1) if index >= 26 else "") + chr(ord("a") + index % 26)
 
 
-def render(table, reasons, tests):
-    problems, used = [], set()
-    lines = ["<!-- SPDX-License-Identifier: GPL-2.0 -->",
-             "<!-- Made by scripts/contract from a run; do not edit. -->",
-             "# Clauses, kinds and tests", "",
-             f"{len(tests)} tests with {sum(len(results) for results in tests.values())} results. The clauses "
-             "are those of [contract.md](contract.md). A number",
-             "says how many tests there are for a clause on a kind, a letter why there are none. "
-             "C5, C9 and", "C10 are compared after every call that goes through gup_take().", "",
-             "| kind | " + " | ".join(CLAUSES) + " |", "| --- |" + " --- |" * len(CLAUSES)]
-    for kind in KINDS:
-        row = []
-        for clause in CLAUSES:
-            here = table.get((clause, kind))
-            why = reason_of(reasons, clause, kind)
-            if here:
-                row.append(str(len(here)))
-            elif why is None:
-                problems.append(f"no test and no reason: {clause} on {kind}")
-                row.append("?")
-            else:
-                used.add(why)
-                row.append(letter(why))
-        lines.append(f"| {kind} | " + " | ".join(row) + " |")
-    for index, (clauses, kinds, reason) in enumerate(reasons):
-        if index not in used:
-            problems.append(f"{REASONS.name}: no cell is empty for '{','.join(clauses)} "
-                            f"{' '.join(kinds)}: {reason}'")
-    lines += ["", "Why cells are empty:", ""]
-    lines += [f"- {letter(index)}: {reason}" for index, (_, _, reason) in enumerate(reasons)]
+def row_of(kind, table, reasons):
+    """(clause, what its cell has, the reason why it has no test or None) of each clause."""
+    for clause in CLAUSES:
+        tests, why = table.get((clause, kind)), reason_of(reasons, clause, kind)
+        yield clause, str(len(tests)) if tests else "?" if why is None else letter(why), None if tests else why
+
+
+def tests_of(table):
+    """Lines: for each clause which tests are for which kinds."""
     for clause, title in CLAUSES.items():
-        lines += ["", f"## {clause} {title}", "", "| kinds | tests |", "| --- | --- |"]
         groups = {}
         for kind in KINDS:
             names = tuple(sorted(table.get((clause, kind), ())))
             if names:
                 groups.setdefault(names, []).append(kind)
-        lines += [f"| {', '.join(kinds)} | {', '.join(f'`{name}`' for name in names)} |"
-                  for names, kinds in groups.items()]
-    return "\n".join(lines) + "\n", problems
+        yield from ("", f"## {clause} {title}", "")
+        yield from documents.table("| kinds | tests |", (
+            [", ".join(kinds), ", ".join(f"`{name}`" for name in names)] for names, kinds in groups.items()), " --- |")
+
+
+def render(table, reasons, tests):
+    """The document, and what is wrong with it."""
+    rows = {kind: list(row_of(kind, table, reasons)) for kind in KINDS}
+    problems = [f"no test and no reason: {clause} on {kind}" for kind, row in rows.items()
+                for clause, cell, _ in row if cell == "?"]
+    used = {why for row in rows.values() for _, _, why in row}
+    problems += [f"{REASONS.name}: no cell is empty for '{','.join(clauses)} {' '.join(kinds)}: {reason}'"
+                 for index, (clauses, kinds, reason) in enumerate(reasons) if index not in used]
+    return documents.filled(
+        "tests.md", tests=len(tests), results=sum(len(results) for results in tests.values()),
+        cells=documents.table(f"| kind | {' | '.join(CLAUSES)} |", (
+            [kind, *(cell for _, cell, _ in row)] for kind, row in rows.items()), " --- |"),
+        reasons=[f"- {letter(index)}: {reason}" for index, (_, _, reason) in enumerate(reasons)],
+        clauses=tests_of(table)), problems
 
 
 def whole(results):

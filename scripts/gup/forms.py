@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import typing
 
-from gup import cli, debkernels, guest, source
+from gup import cli, debkernels, documents, guest, source
 from gup.arch import X86
 from gup.cli import BUILD, CACHE, CPUS, ROOT, lines_of
 from gup.counts import Checks
@@ -245,16 +245,7 @@ def layers(checks, headers):
 
 # ------------------------------------------------------------------------------- table
 
-def table(forms, headers, compiled, ran, gpl):
-    releases = list(dict.fromkeys(one.release for one in headers))
-    lines = ["<!-- SPDX-License-Identifier: GPL-2.0 -->", "# Forms and kernels", "",
-             "Made by `scripts/forms --write`. A module for each form (`kunit/forms/`) was compiled against each headers",
-             "package below, all warnings errors, with no symbol that the kernel does not export: *c/n* are the packages on",
-             "which it compiles. *runs*: it was loaded, and found its pages, VMAs and references right, in Debian's cloud",
-             "kernel of that release, or in 7.3 with the series. *GPL*: it needs a symbol that is for modules under the GPL",
-             "alone, in at least one of them. *gup.cocci*: what it makes of the form was loaded into 7.3, too; *by hand*:",
-             "it has no successor for it.", "",
-             "| form | call | " + " | ".join(releases) + " | series | gup.cocci | |", "| --- | --- |" + " --- |" * (len(releases) + 3)]
+def form_rows(forms, headers, compiled, ran, gpl, releases):
     for form in forms:
         cells = []
         for release in releases:
@@ -265,14 +256,24 @@ def table(forms, headers, compiled, ran, gpl):
         cells += ["runs" if form.name in ran["series"] else "", "by hand" if "hand" in form.how else
                   "runs" if f"c_{form.name}" in ran["series"] else "fails", "GPL" if form.name in gpl else ""]
         call = form.put if form.name.startswith("put_") else form.call
-        lines.append(f"| {form.name} | `{call.replace('|', chr(92) + '|')}` | {' | '.join(cells)} |")
-    lines += ["", "The driver of samples/gup_legacy, of 2012 by its calls, was compiled on each of them, too.", "",
-              "| package | version | get_user_pages() | sample |", "| --- | --- | --- | --- |"]
+        yield [form.name, f"`{documents.cell(call)}`", *cells]
+
+
+def package_rows(headers, compiled):
     for one in headers:
         declared = re.search(r"^long get_user_pages\((.*?)\);", (one.common / "include/linux/mm.h").read_text(), re.M | re.S)
         sample = "compiles" if "sample" in compiled[one.name, one.arch] else "fails"
-        lines.append(f"| {one.name} ({one.arch}) | {one.version} | {declared[1].count(',') + 1} arguments | {sample} |")
-    return "\n".join(lines) + "\n"
+        yield [f"{one.name} ({one.arch})", one.version, f"{declared[1].count(',') + 1} arguments", sample]
+
+
+def table(forms, headers, compiled, ran, gpl):
+    """Documentation/porting/forms.md"""
+    releases = list(dict.fromkeys(one.release for one in headers))
+    return documents.filled(
+        "forms.md", forms=documents.table(f"| form | call | {' | '.join(releases)} | series | gup.cocci | |",
+                                          form_rows(forms, headers, compiled, ran, gpl, releases), " --- |"),
+        packages=documents.table("| package | version | get_user_pages() | sample |",
+                                 package_rows(headers, compiled), " --- |"))
 
 
 def main(options):

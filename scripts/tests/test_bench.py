@@ -14,7 +14,7 @@ from contextlib import redirect_stdout
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from sandbox import ROOT, SHELL, SUITE, SandboxTest, git, ktap, programs, write_files  # noqa: E402
 
-from gup import benchreport, cli, figures, performance, series  # noqa: E402
+from gup import benchreport, cli, documents, figures, performance, series  # noqa: E402
 
 
 def line(layout="order0", row="slow_pin", took=400, group="layout", access="write", pages=10, per_call=10):
@@ -257,13 +257,13 @@ class Report(unittest.TestCase):
 
     def test_the_documentation(self):
         self.report(gate=None)
-        saved, performance.ROOT = performance.ROOT, self.top
+        saved, documents.FOLDER = documents.FOLDER, self.top / "Documentation"
         (self.top / "Documentation").mkdir()
         try:
             with redirect_stdout(io.StringIO()):
                 performance.write(self.top, "scripts/bench --x")
         finally:
-            performance.ROOT = saved
+            documents.FOLDER = saved
         text = (self.top / "Documentation/performance.md").read_text()
         self.assertIn("    scripts/bench --x\n", text)
         self.assertIn("| order0, write | 40.0, 20.0, 0.50 |", text)
@@ -279,7 +279,7 @@ class Report(unittest.TestCase):
             for side in ("base", "series"):
                 self.side(side, slow_pin=400 if side == "base" else 200, config=config)
             gate = self.report(gate=GATE.replace("1/2", "1/2 21"))[2]["gate"]
-            table = list(performance.limits_table(gate))
+            table = list(performance.limits(gate))
             self.assertIn(f"| layout order0 slow_pin write 10 | 40.00 | 20.00 | {shown}", table)
             self.assertEqual(any("pmd" in row for row in table), config == "reference")
 
