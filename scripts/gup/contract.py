@@ -14,8 +14,9 @@ import json
 import pathlib
 import re
 
-from gup import cli, documents, splat
+from gup import cli, documents
 from gup.cli import BUILD, ROOT, Failure
+from gup.ktap import told
 from gup.lacks import um_lacks
 
 USAGE = "scripts/contract [--check|--um] [RESULTS]"
@@ -51,23 +52,12 @@ def group(said):
 
 def read(console):
     """{(suite, test): [(parameter, groups)]} of all that passed."""
-    stack, said, tests = [], [], {}
-    for line in map(splat.plain, console.splitlines(True)):
-        began = re.match(r"\s*# Subtest: (.*)", line)
-        ended = re.match(r"\s*(not )?ok \d+ ([^#\n]*)", line)
-        says = re.match(r"\s*# \w+: (C\d.*)", line)
-        if began:
-            stack.append(began[1].strip())
-        elif says:
-            said.append(group(says[1].strip()))
-        elif ended:
-            name = ended[2].strip()
-            if stack and stack[-1] == name:
-                stack.pop()
-            elif stack and not ended[1] and "# SKIP" not in line:
-                path = [*stack, name, ""]
-                tests.setdefault((path[0], path[1]), []).append((path[2], said))
-            said = []
+    tests = {}
+    for path, word, has_tests, said in told(console.splitlines(True)):
+        if word == "ok" and len(path) > 1 and not has_tests:
+            says = filter(None, (re.fullmatch(r"# \w+: (C\d.*)", line) for line in said))
+            suite, test, parameter = [*path, ""][:3]
+            tests.setdefault((suite, test), []).append((parameter, [group(match[1]) for match in says]))
     return tests
 
 

@@ -16,7 +16,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from sandbox import (CODES, GOOD, HANG, HEAD, ROOT, TAIL, Result, SandboxTest, fingerprint,  # noqa: E402
                      git, ktap, kunit_parse, programs, write_files)
 
-from gup import cli, killed, mutantfile, mutants, series  # noqa: E402
+from gup import cli, mutantfile, mutants, series  # noqa: E402
+from gup.ktap import what_was_said  # noqa: E402
 from gup.git import Git  # noqa: E402
 
 # A qemu that looks into the kernel: what it prints is decided by the symbol in it.
@@ -586,7 +587,7 @@ class Units(unittest.TestCase):
 
     def test_what_was_said_belongs_to_the_next_result(self):
         text = failing({"s": {"a": "ok", "one": "not ok", "b": "not ok"}}).splitlines()
-        said = killed.what_was_said(text)
+        said = what_was_said(text)
         self.assertEqual(list(said), ["s.one"])
         self.assertEqual(said["s.one"][0], "# one: EXPECTATION FAILED at mm/tests/x.c:7")
 
