@@ -21,7 +21,6 @@ from gup.kernel import Kernel
 from gup.packages import need
 from gup.workspace import Workspace
 
-USAGE = "scripts/bench [OPTION]..."
 EXCLUDE = ("--gup-test --config",)
 
 

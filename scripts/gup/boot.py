@@ -12,7 +12,6 @@ from gup.cli import End, Failure
 from gup.packages import need
 from gup.workspace import Workspace
 
-USAGE = "scripts/boot [OPTION]..."
 EXCLUDE = ("--only --topics",)
 
 

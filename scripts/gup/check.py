@@ -12,7 +12,6 @@ from gup.cli import ROOT, wrong
 from gup.counts import Checks
 from gup.packages import need
 
-USAGE = "scripts/check [--static] [--kernel] [--each [--part I/N]] [--fixes] [--arch NAME] [--jobs N]"
 EXCLUDE = ("--arch --static --kernel",)
 
 

@@ -187,7 +187,7 @@ def new_file(text):
 
 
 def parse(verb, module, words):
-    parser = Parser(prog=f"scripts/{verb}", usage=module.USAGE, allow_abbrev=False, formatter_class=Help,
+    parser = Parser(prog=f"scripts/{verb}", allow_abbrev=False, formatter_class=Help,
                     description=module.__doc__, epilog="exit codes:\n" + re.sub("(?m)^", "  ", EXIT_CODES.rstrip()))
     module.options(parser)
     options, rest = parser.parse_known_args(words)

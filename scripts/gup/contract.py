@@ -19,7 +19,6 @@ from gup.cli import BUILD, ROOT, Failure
 from gup.ktap import told
 from gup.lacks import um_lacks
 
-USAGE = "scripts/contract [--check|--um] [RESULTS]"
 EXCLUDE = ("--check --um",)
 
 TABLE = ROOT / "Documentation/tests.md"

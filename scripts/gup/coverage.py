@@ -29,7 +29,6 @@ from gup.packages import need
 from gup.verdict import FUNCTION
 from gup.workspace import Workspace
 
-USAGE = "scripts/coverage [OPTION]..."
 MIN_LINES, MIN_BRANCHES = 92, 80
 FILE = "mm/gup.c"
 

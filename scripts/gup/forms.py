@@ -23,7 +23,6 @@ from gup.kernel import Kernel
 from gup.packages import need
 from gup.workspace import Workspace
 
-USAGE = "scripts/forms [OPTION]..."
 EXCLUDE = ("--write --release",)
 FORMS, PORTING = ROOT / "kunit/forms", ROOT / "Documentation/porting"
 TABLE = PORTING / "forms.md"

@@ -23,7 +23,6 @@ from gup.cli import ROOT, Failure
 from gup.packages import need
 from gup.workspace import Workspace
 
-USAGE = "scripts/manual [--check]"
 PAGES = ROOT / "Documentation/man9"
 ERROR = re.compile(r"%-(E[A-Z0-9]+) - (.*)")
 # None of them may find anything.

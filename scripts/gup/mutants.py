@@ -31,7 +31,6 @@ from gup.killed import judge, kernel_glob, worst
 from gup.mutantfile import load
 from gup.packages import need
 
-USAGE = "scripts/mutants [OPTION]..."
 EXCLUDE = ("--generate --sample --assertions --refresh --list --part --config --changed --again --keep-going --timeout",
            "--sample --refresh --list --only --part --config --changed --again --keep-going --timeout",
            "--refresh --list --only --part --config --arch --changed --again --keep-going --timeout --jobs",

@@ -27,7 +27,6 @@ from gup.kernel import CONFIGS, Kernel, digest
 from gup.packages import need
 from gup.workspace import Workspace
 
-USAGE = "scripts/selftests [OPTION]..."
 EXCLUDE = ("--list --markdown --again --timeout --jobs",)
 LIST = CONFIGS / "selftests/tests"
 # Two more CPUs than the machine may have: the tests that move pages want them.

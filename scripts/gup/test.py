@@ -43,7 +43,6 @@ from gup.kernel import CCACHE
 from gup.packages import need
 from gup.workspace import Workspace
 
-USAGE = "scripts/test [STEP]..."
 ALWAYS = ["static", "fetch", "harness", "um", "fixes", "generated", "boot", "kernel"]
 IN_TURN = ["bench", "each", "mutants", "fixes_x86", "selftests", "sample", "forms", "kunit_um", "kunit_x86"]
 # What a step runs. The first kind counts by itself, the second is good or not; others have a function.

@@ -12,7 +12,6 @@ from gup.cli import Failure, note
 from gup.packages import need
 from gup.workspace import BRANCH, Workspace
 
-USAGE = "scripts/tree VERB [--tree DIR]"
 VERBS = ("fetch", "apply", "refresh", "status")
 
 
