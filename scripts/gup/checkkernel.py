@@ -208,14 +208,14 @@ class Check:
                 self.kernel(fragments=fragments), objects))
 
     @staticmethod
-    def compile(kernel, objects):
+    def compile(kernel, objects, *words):
         """Errors and warnings."""
         for name in objects:
             (kernel.out / name).unlink(missing_ok=True)
         log = kernel.out / "small.log"
-        status = kernel.make(log, *objects)
-        found = [line for line in log.read_text(errors="replace").splitlines() if re.search("(error|warning):", line)]
-        return found or [f"status {status}"] * bool(status)
+        status = kernel.make(log, *words, *objects)
+        found = [line for line in cli.text_of(log).splitlines() if re.search("(error|warning):", line)]
+        return found or [f"status {status}, see {log}"] * bool(status)
 
     def manual_pages(self):
         need("manual")
@@ -224,18 +224,15 @@ class Check:
         self.checks.run("Documentation/man9/ is current", lambda: list(manual.wrong(self.tree)))
         self.checks.run("examples of Documentation/man9/", lambda: self.examples(self.kernel(), cli.scratch()))
 
-    @staticmethod
-    def examples(kernel, folder):
+    def examples(self, kernel, folder):
         """As modules, by the kernel's own make. They have no prototypes, as they are shown."""
         names = [path.stem for path in manual.PAGES.glob("src/*.c")]
         for name in names:
             shutil.copy(manual.PAGES / f"src/{name}.c", folder)
         (folder / "Kbuild").write_text("ccflags-y := -Wno-missing-prototypes -Wno-missing-declarations\n" +
                                        "".join(f"obj-m += {name}.o\n" for name in names))
-        log = kernel.out / "examples.log"
-        status = kernel.make(log, "prepare") or kernel.make(log, "W=1", f"M={folder}", *(f"{name}.o" for name in names))
-        found = [line for line in log.read_text(errors="replace").splitlines() if re.search("(error|warning):", line)]
-        return found or [f"status {status}, see {log}"] * bool(status)
+        return self.compile(kernel, ["prepare"]) or self.compile(
+            kernel, [f"{name}.o" for name in names], "W=1", f"M={folder}")
 
     def documents(self):
         """With the kernel's own configuration of Sphinx, but for the extensions that the documents do
