@@ -179,7 +179,7 @@ def unmutated(the_kernel, image, *more):
     """(results and skips, lines of the console), all as without a mutant."""
     folder, job = results.new(), boot_job(the_kernel, image, (0, 0))
     words = [word.replace("GUP_MUTANT", " ".join(["gup_mutant=0", *more])) for word in job["boot"]]
-    ended = guest.run(words, folder, limits.SILENT * the_kernel.arch.slow)
+    ended = guest.run(words, folder, limits.SILENT)
     lines = cli.text_of(folder / "console.log").splitlines(True)
     counts = mutantjob.counts(lines)
     verdict, by = mutantjob.judge(lines, ended["end"], counts)

@@ -152,7 +152,7 @@ class Kernel:
         """Status. Nothing of the day, the user or the machine may get into the objects: a
         kernel can be made again to the byte, and ccache hits across trees and clones."""
         return cli.logged(
-            ["make", "-C", str(self.tree), f"O={self.out}", f"ARCH={self.arch.make}", f"CC=ccache {self.arch.compiler}",
+            ["make", "-C", str(self.tree), f"O={self.out}", f"ARCH={self.arch.name}", f"CC=ccache {self.arch.compiler}",
              "LOCALVERSION=", *self.make_words, f"-j{self.jobs}", *words], log, env={**os.environ, **CCACHE, **NOBODY})
 
     def configure(self):
@@ -166,7 +166,7 @@ class Kernel:
         log = self.out / "config.log"
         if cli.logged(["scripts/kconfig/merge_config.sh", *["-n"] * (self.over == "allnoconfig"), "-O", str(self.out),
                        *map(str, self.fragments)], log, cwd=self.tree,
-                      env=dict(os.environ, ARCH=self.arch.make, LOCALVERSION="")):
+                      env=dict(os.environ, ARCH=self.arch.name, LOCALVERSION="")):
             cli.complain("\n".join(text_of(log).splitlines()[-10:]))
             raise Failure("config", f"merge_config.sh failed, see {log}", "look at the fragments in configs/")
         lost = kconfig.lost(config, self.fragments)

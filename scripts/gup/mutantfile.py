@@ -24,7 +24,7 @@ def prepared_tree():
 class Mutant:
     """A patch with a header: fields, a blank line, an explanation."""
 
-    ONE, MANY = ("Subject", "Brings-back", "Runs", "Config", "Where"), ("Killed-by",)
+    ONE, MANY = ("Subject", "Brings-back", "Runs", "Where"), ("Killed-by",)
 
     def __init__(self, path):
         self.path, self.name = path, path.stem
@@ -53,7 +53,6 @@ class Mutant:
         if not runs or int(runs[1] or 1) > int(runs[2]):
             self.complain("'Runs:' is N, or K/N for K of N boots")
         self.needed, self.runs = int(runs[1] or 1), int(runs[2])
-        self.config = self.fields.get("Config", ["reference"])[0]
         self.where = self.fields.get("Where", [""])[0]
         self.hunks = list(hunks(self.diff))
         self.files = sorted({path for path, _ in self.hunks})

@@ -67,7 +67,6 @@ REFUSED = [
     ("forms", ["--write", "--release", "6.1"], ["--write and --release exclude each other"]),
     # What there is not.
     ("boot", ["--config", "fast"], ["'fast'", "reference"]),
-    ("mutants", ["--config", "fast"], ["'fast'", "reference"]),
     ("mutants", ["--only", "c99*"], ["no mutant matches 'c99*'"]),
     ("mutants", ["--part", "3/2"], ["--part", "3/2"]),
     ("check", ["--each", "--part", "0/2"], ["--part", "0/2"]),
