@@ -138,7 +138,6 @@ def main(options):
     check_options(options)
     names, runs = defaults(options)
     options.growth = options.growth or (options.docs and not options.wall)
-    cli.stage("deps", "packages")
     need("fetch", "build", *options.arch.packages, *([] if options.wall else ["plot"]),
          *(group for name in names for group in kernels.packages(name)))
     chosen = source.choose()

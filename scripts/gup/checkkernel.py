@@ -224,14 +224,15 @@ class Check:
         self.checks.run("Documentation/man9/ is current", lambda: list(manual.wrong(self.tree)))
         self.checks.run("examples of Documentation/man9/", lambda: self.examples(self.kernel(), cli.scratch()))
 
-    def examples(self, kernel, folder):
+    @staticmethod
+    def examples(kernel, folder):
         """As modules, by the kernel's own make. They have no prototypes, as they are shown."""
         names = [path.stem for path in manual.PAGES.glob("src/*.c")]
         for name in names:
             shutil.copy(manual.PAGES / f"src/{name}.c", folder)
         (folder / "Kbuild").write_text("ccflags-y := -Wno-missing-prototypes -Wno-missing-declarations\n" +
                                        "".join(f"obj-m += {name}.o\n" for name in names))
-        return self.compile(kernel, ["prepare"]) or self.compile(
+        return Check.compile(kernel, ["prepare"]) or Check.compile(
             kernel, [f"{name}.o" for name in names], "W=1", f"M={folder}")
 
     def documents(self):

@@ -152,7 +152,6 @@ def options(parser):
 
 
 def main(options):
-    cli.stage("deps", "packages")
     need("fetch", "build", "initramfs", "coverage", *options.arch.packages)
     workspace = Workspace(source.choose()).prepare()
     kernel = Kernel(workspace, "gcov", options.arch, options.jobs)

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 
-from gup import arch, cli, cparse, git, guest, initramfs, kernel, killed, limits
+from gup import arch, cli, cparse, git, guest, kernel, killed, limits
 from gup import mutantfile, mutantjob, mutationreport, operators, results, schema, series
 from gup.cli import BUILD, ROOT, Failure, note
 from gup.packages import need
@@ -171,7 +171,7 @@ def boot_job(the_kernel, image, expected, first=()):
     """What mutantjob.py has to know of a boot."""
     timeout, silent = PATIENCE[the_kernel.arch.name]
     words = [*the_kernel.boot_arguments(), f"kunit.timeout={timeout}", "GUP_MUTANT"]
-    return {"boot": guest.Machine(the_kernel.arch).command(image, initramfs.boot_words(the_kernel, words)),
+    return {"boot": guest.Machine(the_kernel.arch).command(image, words),
             "silent": silent, "expected": expected, "first": dict(first)}
 
 
@@ -214,9 +214,7 @@ def progress(text, done, number):
 
 
 def prepared(options):
-    cli.stage("deps", "packages")
-    need("fetch", "build", "clang", "parallel", *options.arch.packages)
-    the_kernel = kernel.Kernel(mutantfile.prepared_tree(), "reference", options.arch, options.jobs)
+    the_kernel = mutantfile.prepared_kernel(options, "clang", "parallel")
     the_kernel.build()
     cli.stage("parse", FILE)
     return Subject(the_kernel)

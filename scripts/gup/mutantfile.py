@@ -9,6 +9,8 @@ import tempfile
 from gup import source
 from gup.cli import ROOT, Failure, note, write
 from gup.git import Git
+from gup.kernel import Kernel
+from gup.packages import need
 from gup.refresh import DIFF
 from gup.workspace import Workspace
 
@@ -19,6 +21,12 @@ def prepared_tree():
     """The whole series, not in build/tree: that may hold local changes."""
     return Workspace(source.choose(), prefix=True).prepare(
         refuse_local="mutants are to differ from the series by one bug")
+
+
+def prepared_kernel(options, *groups):
+    """The reference configuration of it, not built yet; groups: of packages.py that the verb needs as well."""
+    need("fetch", "build", *groups, *options.arch.packages)
+    return Kernel(prepared_tree(), "reference", options.arch, options.jobs)
 
 
 class Mutant:

@@ -24,7 +24,7 @@ import pathlib
 import re
 import time
 
-from gup import arch, assertions, boot, cli, generated, guest, initramfs, kernel, killed, ktap, limits, mutantfile, results, series
+from gup import arch, assertions, boot, cli, generated, guest, kernel, killed, ktap, limits, mutantfile, results, series
 from gup import splat, verdict
 from gup.cli import CACHE, Failure, note, text_of
 from gup.killed import judge, kernel_glob, worst
@@ -96,14 +96,13 @@ def keep(key, outcome):
 def booter(the_kernel, silent):
     """What boots the tests of one glob, and returns what judge() wants to know. A guest is not
     stopped at a warning: the test behind it may still fail, and that is what counts."""
-    machine, initrd = guest.probe(the_kernel.arch), initramfs.make(the_kernel)
+    machine = guest.probe(the_kernel.arch)
     # One filter is enough: what a mutant names is not slow.
     words = [word for word in the_kernel.boot_arguments() if not word.startswith("kunit.filter=")]
 
     def boot_one(folder, glob):
         folder.mkdir(parents=True)
-        named = initramfs.boot_words(the_kernel, [*words, f"kunit.filter_glob={kernel_glob(glob)}"])
-        command = machine.command(the_kernel.image, named, initrd)
+        command = machine.command(the_kernel.image, [*words, f"kunit.filter_glob={kernel_glob(glob)}"])
         ended = guest.run(command, folder, silent)
         results.kunit_parse(the_kernel.tree, folder)
         lines = text_of(folder / "console.log").splitlines(True)
@@ -341,9 +340,7 @@ def main(options):
     mutants = selected(options)
     if options.list:
         return show(mutants)
-    cli.stage("deps", "packages")
-    need("fetch", "build", *options.arch.packages)
-    the_kernel = kernel.Kernel(mutantfile.prepared_tree(), "reference", options.arch, options.jobs)
+    the_kernel = mutantfile.prepared_kernel(options)
     key = kernel.digest(the_kernel.tree_parts(), *results.decides(the_kernel, mutantfile, killed, splat, verdict, ktap),
                         pathlib.Path(__file__))
     run = Run(mutants, key, options.arch, results.new(), options.again)

@@ -201,7 +201,6 @@ def main(options):
     if options.list:
         print("\n".join(command for line in lines for command in line.commands))
         return None
-    cli.stage("deps", "packages")
     need("fetch", "build", "boot", "initramfs", "selftests")
     kernels = source.choose()
     sections = [entry.section for entry in series.Series().entries]

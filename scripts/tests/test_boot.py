@@ -151,7 +151,7 @@ class FromNothing(SandboxTest):
         found = self.result()
         self.assertEqual(found["suites"]["gup_alpha"]["passed"], 2)
         self.assertEqual(found["totals"], {"passed": 3, "failed": 0, "skipped": 0})
-        for stage in ("deps", "tree", "apply", "config", "build", "boot"):
+        for stage in ("tree", "apply", "config", "build", "boot"):
             self.assertIn(stage, found["stages"])
         results = self.repo / "build/results/latest"
         for name in ("console.log", ".config", "qemu-cmd", "reproduce", "bzImage"):
