@@ -116,19 +116,11 @@ def indented(lines, most=None, indent="    "):
 
 class Parser(argparse.ArgumentParser):
     def error(self, message):
-        for pattern, text in ((r"argument (\S+): expected one argument", r"\1 needs a value"),
-                              (r"argument (\S+): ", r"\1 "), (r"unrecognized arguments: (\S+).*", r"unknown argument '\1'")):
-            message = re.sub(pattern, text, message, flags=re.S)
-        raise usage(message)
+        raise usage(message.removeprefix("argument "))
 
     def parse_known_args(self, *arguments):
         self.given = set()
         return super().parse_known_args(*arguments)
-
-
-class Help(argparse.RawDescriptionHelpFormatter):
-    def add_usage(self, usage, actions, groups, prefix=None):
-        super().add_usage(usage, actions, groups, "Usage: ")
 
 
 class Given(argparse.Action):
@@ -187,13 +179,10 @@ def new_file(text):
 
 
 def parse(verb, module, words):
-    parser = Parser(prog=f"scripts/{verb}", allow_abbrev=False, formatter_class=Help,
+    parser = Parser(prog=f"scripts/{verb}", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
                     description=module.__doc__, epilog="exit codes:\n" + re.sub("(?m)^", "  ", EXIT_CODES.rstrip()))
     module.options(parser)
-    options, rest = parser.parse_known_args(words)
-    if rest:
-        raise usage(f"unknown argument '{rest[0]}'" if rest[0].startswith("-") else
-                    f"'{rest[0]}' is one argument too many")
+    options = parser.parse_args(words)
     for one, *others in map(str.split, getattr(module, "EXCLUDE", ())):
         for other in others:
             if {one[2:].replace("-", "_"), other[2:].replace("-", "_")} <= parser.given:

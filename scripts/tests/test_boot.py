@@ -239,7 +239,7 @@ class BadInput(BuiltTest):
     def test_help(self):
         for verb in ("boot", "tree", "check", "test", "contract", "coverage", "mutants"):
             output = self.good(verb, "--help").output
-            self.assertIn(f"Usage: scripts/{verb}", output)
+            self.assertIn(f"usage: scripts/{verb}", output)
             self.assertIn("12   splat", output)
 
 

@@ -332,7 +332,7 @@ class BadInput(MutantsTest):
         self.bad("usage", "mutants", "--jobs", "0", names=["--jobs"])
         for part in ("3/2", "0/2", "1", "x/2"):
             self.bad("usage", "mutants", "--part", part, names=[part])
-        self.assertIn("Usage: scripts/mutants", self.good("mutants", "--help").output)
+        self.assertIn("usage: scripts/mutants", self.good("mutants", "--help").output)
 
     def test_list_needs_no_kernel(self):
         self.killed("b")
