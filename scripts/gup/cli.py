@@ -34,7 +34,7 @@ EXIT_CODES = """\
 4    fetch        the kernel source could not be fetched or imported
 5    tree         a kernel tree that cannot be used as it is: no kernel, other version, dirty, diverged
 6    apply        a patch of the series is missing or does not apply
-7    config       a kernel option did not survive, or a #CHECK# does not hold
+7    config       a kernel option did not survive
 8    build        the kernel does not compile
 9    boot         the guest printed nothing, died before its tests, or QEMU or UML failed
 10   timeout      the guest hung: it printed nothing new for too long, or has no end

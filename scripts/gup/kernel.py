@@ -23,7 +23,7 @@ import subprocess
 import time
 import types
 
-from gup import cli, kconfig, suites
+from gup import cli, suites
 from gup.arch import X86
 from gup.cli import CACHE, ROOT, Failure, lines_of, note, text_of
 from gup.packages import need
@@ -32,6 +32,7 @@ CONFIGS = ROOT / "configs"
 FRAGMENTS = CONFIGS / "fragments"
 CCACHE = {"CCACHE_DIR": str(CACHE / "ccache"), "CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1",
           "CCACHE_COMPILERCHECK": "content"}
+LOST = re.compile(r"^WARNING: .*\nRequested value: +(.*)\nActual value: *(.*)", re.M)
 NOBODY = {"KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970", "KBUILD_BUILD_USER": "gup",
           "KBUILD_BUILD_HOST": "localhost", "KBUILD_BUILD_VERSION": "1"}
 
@@ -129,7 +130,7 @@ class Kernel:
     def parts(self):
         """What decides what a clean tree builds to, but for the tree."""
         return [*self.fragments, *self.headers, *sorted(self.folder.iterdir()), self.arch, pathlib.Path(__file__),
-                kconfig, version(self.arch.compiler)]
+                version(self.arch.compiler)]
 
     def tree_parts(self):
         """The tree, but for the kernel's own documentation."""
@@ -156,8 +157,8 @@ class Kernel:
              "LOCALVERSION=", *self.make_words, f"-j{self.jobs}", *words], log, env={**os.environ, **CCACHE, **NOBODY})
 
     def configure(self):
-        """Merge the fragments and see that each option survived. A .config that comes out the
-        same keeps its time, so that make does not look at it again."""
+        """Merge the fragments. A .config that comes out the same keeps its time, so that make does not
+        look at it again."""
         stamp, config, done = self.config_stamp(), self.out / ".config", self.out / "configured"
         if config.exists() and text_of(done) == digest(stamp, config):
             return
@@ -169,15 +170,20 @@ class Kernel:
                       env=dict(os.environ, ARCH=self.arch.name, LOCALVERSION="")):
             cli.complain("\n".join(text_of(log).splitlines()[-10:]))
             raise Failure("config", f"merge_config.sh failed, see {log}", "look at the fragments in configs/")
-        lost = kconfig.lost(config, self.fragments)
-        if lost:
-            for line in lost[1:]:
-                cli.complain(f"error: {line}")
-            raise Failure("config", lost[0], "look at the option's dependencies in Kconfig: "
-                          "a fragment must name those as well")
+        self.refuse_lost(log)
         if before and before[0] == config.read_bytes():
             os.utime(config, ns=(before[1].st_atime_ns, before[1].st_mtime_ns))
         done.write_text(digest(stamp, config))
+
+    def refuse_lost(self, log):
+        """merge_config.sh looks whether each option has survived, and warns of those that have not."""
+        lost = [f"{option}, which {' and '.join(path.name for path in self.fragments if option in path.read_text())} wants, is "
+                f"{found or 'not there'}" for option, found in LOST.findall(text_of(log))]
+        for line in lost[1:]:
+            cli.complain(f"error: {line}")
+        if lost:
+            raise Failure("config", lost[0], "look at the option's dependencies in Kconfig: "
+                          "a fragment must name those as well")
 
     # -------------------------------------------------------------------------------- build
 

@@ -60,10 +60,6 @@ class Uml(SandboxTest):
         makefile = self.kernel / "Makefile"
         makefile.write_text(makefile.read_text() + "linux:\n\ttest $(ARCH) = um\n\tcp uml.sh $(O)/linux\n"
                             "\techo '  CC      all'; sed 's/^/# /' mm/*.c >> $(O)/linux\n\tchmod +x $(O)/linux\n")
-        with open(self.kernel / "forced", "a", encoding="utf-8") as forced:
-            forced.writelines(line[len("#CHECK#"):] + "\n"
-                              for path in (self.repo / "configs/arch/um").glob("*.config")
-                              for line in path.read_text().splitlines() if line.startswith("#CHECK#"))
         shutil.rmtree(self.cache / "linux.git")
         self.fill_cache()
         self.console(GOOD, HEAD, TAIL)
