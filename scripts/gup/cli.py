@@ -276,6 +276,15 @@ def lines_of(path):
     return [line for line in (line.split("#")[0].rstrip() for line in text_of(path).splitlines()) if line]
 
 
+def matched(path, pattern, form, kind="usage"):
+    """The parts of each line of a list, which must have this form."""
+    for line in lines_of(path):
+        match = re.fullmatch(pattern, line)
+        if not match:
+            raise Failure(kind, f"{path.parent.name}/{path.name}: not {form}: {line}")
+        yield match.groups()
+
+
 # ------------------------------------------------------------------------- processes
 
 @contextlib.contextmanager

@@ -88,15 +88,8 @@ def cells(tests):
 
 def read_reasons():
     """[(clause glob, kind glob, reason)] and the letters they get in the table."""
-    found = []
-    for number, line in enumerate(REASONS.read_text().splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        match = re.fullmatch(r"(\S+) (\S[^:]*): (\S.*)", line)
-        if not match:
-            raise Failure("usage", f"{REASONS}:{number}: wants 'CLAUSES KINDS: reason'")
-        found.append((match[1].split(","), re.split(r"[, ]+", match[2].strip()), match[3]))
-    return found
+    return [(clauses.split(","), re.split(r"[, ]+", kinds.strip()), reason)
+            for clauses, kinds, reason in cli.matched(REASONS, r"(\S+) (\S[^:]*): (\S.*)", "'CLAUSES KINDS: reason'")]
 
 
 def check_um(tests):

@@ -17,7 +17,7 @@ import typing
 
 from gup import cli, debkernels, documents, guest, source
 from gup.arch import X86
-from gup.cli import BUILD, CACHE, CPUS, ROOT, lines_of
+from gup.cli import BUILD, CACHE, CPUS, ROOT
 from gup.counts import Checks
 from gup.kernel import Kernel
 from gup.packages import need
@@ -77,9 +77,8 @@ class Form(typing.NamedTuple):
 
 def load():
     forms = []
-    for line in lines_of(FORMS / "table"):
-        name, how, rest = (part.strip() for part in line.split(":", 2))
-        call, _, put = rest.partition(" => ")
+    for name, how, call, put in cli.matched(
+            FORMS / "table", r"(\w+): *([\w ]*): *(.*?)(?: => (.*))?", "'NAME: HOW: CALL [=> PUT]'"):
         put = put or ("unpin_user_pages(pages, got)" if "pin" in how.split() else
                       "for (i = 0; i < got; i++) put_page(pages[i])")
         forms.append(Form(name, tuple(how.split()), call, put))

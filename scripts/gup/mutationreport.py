@@ -5,7 +5,7 @@ import collections
 
 from gup import documents, operators, plot
 from gup.arch import ARCHES
-from gup.cli import ROOT, Failure, lines_of
+from gup.cli import ROOT, Failure, matched
 
 PICTURE = ROOT / "Documentation/mutation/functions.svg"
 REASONS = ROOT / "kunit/mutation-reasons"
@@ -31,10 +31,8 @@ CLASSES = {
 def reasons(rows):
     """{key: class}. A line for what is no more, or has been told by a test, is stale."""
     found = {}
-    for line in lines_of(REASONS):
-        key, kind, why = (*line.split(None, 2), "", "")[:3]
-        if kind not in ("equivalent", "unreachable") or len(why.split()) < 3:
-            raise Failure("check", f"kunit/mutation-reasons: not 'KEY equivalent REASON' or 'KEY unreachable REASON': {line}")
+    for key, kind in matched(REASONS, r"(\S+) (equivalent|unreachable) \S+ \S+ \S.*",
+                             "'KEY equivalent REASON' or 'KEY unreachable REASON'", "check"):
         if key not in rows or rows[key]["class"] not in ("survived", "not tried"):
             is_now = rows[key]["class"] if key in rows else "made by no operator"
             raise Failure("check", f"kunit/mutation-reasons: {key} is {is_now}", "remove the line")

@@ -60,9 +60,7 @@ def own_functions(tree):
 
 def explained_races():
     """{glob of a report's title: reason} from kunit/kcsan-explained."""
-    pairs = [line.split(":", 1) for line in cli.text_of(ROOT / "kunit/kcsan-explained").splitlines()
-             if line.strip() and not line.startswith("#")]
-    return {glob.strip(): reason.strip() for glob, reason in pairs}
+    return dict(cli.matched(ROOT / "kunit/kcsan-explained", r"([^:]+): *(\S.*)", "'TITLE: reason'"))
 
 
 class Run:
