@@ -13,7 +13,7 @@ import shlex
 import shutil
 import subprocess
 
-from gup import arch, benchreport, boot, cli, figures, guest, initramfs, performance, results, series, source
+from gup import arch, benchreport, boot, cli, figures, guest, initramfs, results, series, source
 from gup import walltime
 from gup import kernel as kernels
 from gup.cli import End, now
@@ -159,5 +159,5 @@ def main(options):
         kind, summary = benchreport.report(top, benchreport.GATE if gated else None)
     cli.passed(kind, summary)
     if options.docs:
-        performance.write(top, shlex.join(["scripts/bench", *now.words]))
+        benchreport.write(top, shlex.join(["scripts/bench", *now.words]))
     return summary

@@ -8,7 +8,6 @@ string, "*" for all that the test names; after a ":" for these alone. Each cell 
 reason in kunit/empty-cells, and nothing else may stand there.
 """
 
-import difflib
 import fnmatch
 import json
 import pathlib
@@ -167,9 +166,7 @@ def make(results, check=False, on_um=False):
     table, problems = cells(tests)
     text, more = render(table, read_reasons(), tests)
     if check:
-        old = TABLE.read_text() if TABLE.exists() else ""
-        diff = list(difflib.unified_diff(old.splitlines(), text.splitlines(), "Documentation/tests.md",
-                                         "what the tests say", lineterm="", n=0))
+        diff = documents.difference(TABLE, text)
         cli.indented(diff, 20)
         if diff:
             raise Failure("check", "Documentation/tests.md is not what the tests say", "run scripts/contract")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Documents that verbs write: a text of Documentation/templates/ with what was found, and its tables."""
 
+import difflib
+
 from gup import cli
 from gup.cli import ROOT
 
@@ -19,6 +21,12 @@ def filled(name, **values):
 def fill(name, **values):
     cli.write(FOLDER / name, filled(name, **values))
     cli.note(f"wrote Documentation/{name}")
+
+
+def difference(path, text):
+    """Lines of a diff to what a file must be."""
+    return list(difflib.unified_diff(cli.text_of(path).splitlines(), text.splitlines(), path.name, "as it must be",
+                                     lineterm="", n=0))
 
 
 def table(head, rows, rule=" ---: |"):

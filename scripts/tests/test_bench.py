@@ -14,7 +14,7 @@ from contextlib import redirect_stdout
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from sandbox import ROOT, SHELL, SUITE, SandboxTest, git, ktap, programs, write_files  # noqa: E402
 
-from gup import benchreport, cli, documents, figures, performance, series  # noqa: E402
+from gup import benchreport, cli, documents, figures, series  # noqa: E402
 
 
 def line(layout="order0", row="slow_pin", took=400, group="layout", access="write", pages=10, per_call=10):
@@ -261,7 +261,7 @@ class Report(unittest.TestCase):
         (self.top / "Documentation").mkdir()
         try:
             with redirect_stdout(io.StringIO()):
-                performance.write(self.top, "scripts/bench --x")
+                benchreport.write(self.top, "scripts/bench --x")
         finally:
             documents.FOLDER = saved
         text = (self.top / "Documentation/performance.md").read_text()
@@ -272,14 +272,14 @@ class Report(unittest.TestCase):
 
     def test_the_pages_between_two_looks_are_those_of_the_series(self):
         patches = "".join(path.read_text() for path in (cli.ROOT / "patches").rglob("*.patch"))
-        self.assertIn(f"\n+#define GUP_BREATHE\t{performance.BREATHE_PAGES}\n", patches)
+        self.assertIn(f"\n+#define GUP_BREATHE\t{benchreport.BREATHE_PAGES}\n", patches)
 
     def test_the_documentation_of_limits(self):
         for config, shown in (("reference", "0.500 | 20.00 |"), ("gup-test", "0.500 | 21.00 |")):
             for side in ("base", "series"):
                 self.side(side, slow_pin=400 if side == "base" else 200, config=config)
             gate = self.report(gate=GATE.replace("1/2", "1/2 21"))[2]["gate"]
-            table = list(performance.limits(gate))
+            table = list(benchreport.limits(gate))
             self.assertIn(f"| layout order0 slow_pin write 10 | 40.00 | 20.00 | {shown}", table)
             self.assertEqual(any("pmd" in row for row in table), config == "reference")
 

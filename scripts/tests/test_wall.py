@@ -14,7 +14,7 @@ from contextlib import redirect_stdout
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from sandbox import CODES, ROOT, write_files  # noqa: E402
 
-from gup import benchreport, cli, documents, performance, walltime  # noqa: E402
+from gup import benchreport, cli, documents, walltime  # noqa: E402
 
 
 def line(layout="order0", row="slow_pin", took=40960, pages=4096):
@@ -194,7 +194,7 @@ class Report(unittest.TestCase):
         (self.top / "Documentation").mkdir()
         try:
             with redirect_stdout(io.StringIO()):
-                performance.write(self.top, "scripts/bench --x")
+                benchreport.write(self.top, "scripts/bench --x")
         finally:
             documents.FOLDER = saved
         text = (self.top / "Documentation/performance-time.md").read_text()
