@@ -181,7 +181,8 @@ def tables(rows):
             if row["group"] == group:
                 name = row["layout"] + {"layout": f", {row['access']}", "growth": f", {row['pages']}"}.get(
                     group, f", {row['per_call']}")
-                cells.setdefault(name, {})[row["row"]] = f"{figure(row['base'])}, {figure(row['series'])}, {row['ratio']:.2f}"
+                cells.setdefault(name, {})[row["row"]] = ", ".join(
+                    [*(figure(row[side]) for side in SIDES), f"{row['ratio']:.2f}"])
         heads = list(dict.fromkeys(name for of_name in cells.values() for name in of_name))
         shown = [f"`{head}`" if group == "gup_test" else head for head in heads]
         if cells:

@@ -177,8 +177,10 @@ class Kernel:
 
     def refuse_lost(self, log):
         """merge_config.sh looks whether each option has survived, and warns of those that have not."""
-        lost = [f"{option}, which {' and '.join(path.name for path in self.fragments if option in path.read_text())} wants, is "
-                f"{found or 'not there'}" for option, found in LOST.findall(text_of(log))]
+        lost = []
+        for option, found in LOST.findall(text_of(log)):
+            names = [path.name for path in self.fragments if f"\n{option}" in path.read_text()]
+            lost.append(f"{option}, which {' and '.join(names)} wants, is {found or 'not there'}")
         for line in lost[1:]:
             cli.complain(f"error: {line}")
         if lost:
