@@ -278,11 +278,13 @@ def lines_of(path):
 
 def matched(path, pattern, form, kind="usage"):
     """The parts of each line of a list, which must have this form."""
-    for line in lines_of(path):
+    for number_of, line in enumerate(text_of(path).splitlines(), 1):
+        line = line.split("#")[0].rstrip()
         match = re.fullmatch(pattern, line)
-        if not match:
-            raise Failure(kind, f"{path.parent.name}/{path.name}: not {form}: {line}")
-        yield match.groups()
+        if line and not match:
+            raise Failure(kind, f"{path.parent.name}/{path.name}:{number_of}: not {form}: {line}")
+        if line:
+            yield match.groups()
 
 
 # ------------------------------------------------------------------------- processes

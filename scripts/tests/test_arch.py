@@ -163,7 +163,7 @@ class Uml(SandboxTest):
         unfixed("[    0.5] Kernel panic - not syncing: no\n" + TAIL, one="ok", two="ok")
         self.good("check", "--fixes", "--arch", "um")
         write_files(self.repo, {"kunit/fixes": "fix um gup_alpha\n"})
-        self.bad("usage", "check", "--fixes", "--arch", "um", names=["kunit/fixes: not", "fix um gup_alpha"])
+        self.bad("usage", "check", "--fixes", "--arch", "um", names=["kunit/fixes:1: not", "fix um gup_alpha"])
 
     def test_the_table(self):
         self.assertEqual(list(arch.ARCHES), ["x86_64", "um"])
