@@ -30,6 +30,8 @@ CHECKPATCH = ["scripts/checkpatch.pl", "--strict", "--no-signoff", "--show-types
 # built for User Mode Linux is built without huge pages.
 SMALL = {"all that the tests can do without": ["base.config", "least.config"],
          "huge pages of hugetlb": ["base.config", "least-thp.config"]}
+# Documents that are mostly references to others: alone they do not build.
+LISTS = ("Documentation/core-api/index.rst", "Documentation/core-api/mm-api.rst")
 
 
 class Check:
@@ -237,24 +239,32 @@ class Check:
 
     def documents(self):
         """With the kernel's own configuration of Sphinx, but for the extensions that the documents do
-        not use: they want the whole of Documentation/."""
+        not use: they want the whole of Documentation/. So does automarkup for a document that names a
+        file of sysfs; those that have no kernel-doc go without."""
         need("sphinx")
-        names = [name for name in ("get_user_pages", "pin_user_pages")
-                 if (self.tree / f"Documentation/core-api/{name}.rst").is_file()]
-        cli.stage("sphinx", f"{' and '.join(names)}.rst")
-        folder = cli.scratch()
-        for name in names:
-            shutil.copy(self.tree / f"Documentation/core-api/{name}.rst", folder)
-        (folder / "index.rst").write_text("Documents\n=========\n\n.. toctree::\n\n   " + "\n   ".join(names) + "\n")
-        self.checks.add("sphinx-build without a warning", wrong(
-            ["/usr/bin/sphinx-build", "-q", "-W", "--keep-going", "-b", "text", "-c", str(self.tree / "Documentation"),
-             "-D", "extensions=kerneldoc,automarkup", "-D", f"kerneldoc_srctree={self.tree}", str(folder),
-             str(folder / "out")], env=dict(os.environ, srctree=str(self.tree), PYTHONDONTWRITEBYTECODE="1")))
+        mine = [f"Documentation/core-api/{name}.rst" for name in ("get_user_pages", "pin_user_pages")]
+        other = [name for name in self.added + self.modified if re.match(r"Documentation/.*\.rst$", name)
+                 and name not in (*mine, *LISTS)]
+        shown = self.sphinx("kerneldoc,automarkup", [name for name in mine if (self.tree / name).is_file()])
+        self.sphinx("kerneldoc", other)
         exported = set(re.findall(r"^EXPORT_SYMBOL\w*\((\w+)\);", (self.tree / "mm/gup.c").read_text(), re.M))
-        shown = "".join(path.read_text() for path in folder.glob("out/*.txt"))
         self.checks.add("get_user_pages.rst shows all functions", [
             f"{name}() has no kernel-doc there" for name in sorted(exported)
             if not re.search(rf"^\w.* \*?{name}\(", shown, re.M)])
+
+    def sphinx(self, extensions, names):
+        """These documents as text."""
+        stems = [pathlib.Path(name).stem for name in names]
+        cli.stage("sphinx", ", ".join(f"{stem}.rst" for stem in stems))
+        folder = cli.scratch()
+        for name in names:
+            shutil.copy(self.tree / name, folder)
+        (folder / "index.rst").write_text("Documents\n=========\n\n.. toctree::\n\n   " + "\n   ".join(stems) + "\n")
+        self.checks.add(f"sphinx-build without a warning: {', '.join(stems)}", wrong(
+            ["/usr/bin/sphinx-build", "-q", "-W", "--keep-going", "-b", "text", "-c", str(self.tree / "Documentation"),
+             "-D", f"extensions={extensions}", "-D", f"kerneldoc_srctree={self.tree}", str(folder), str(folder / "out")],
+            env=dict(os.environ, srctree=str(self.tree), PYTHONDONTWRITEBYTECODE="1")))
+        return "".join(path.read_text() for path in folder.glob("out/*.txt"))
 
 
 def compiled_on(architecture, name):

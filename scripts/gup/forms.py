@@ -4,7 +4,8 @@ module of its own (kunit/forms/table), on the kernels that people have: compiled
 each release and flavour that Debian's mirror has, for this and another architecture, without a warning and
 with what that kernel exports; and loaded into Debian's kernels where their tools run here, and into the
 kernel with the series. Drivers with a layer of their own (kunit/forms/layers) compile, or fail with an
-error that names the header. --write makes Documentation/porting/forms.md of it."""
+error that names the header. A driver of 2012 (kunit/forms/trial) goes both ways of Documentation/porting.md,
+from errors of the compiler that it explains to modules that load. --write makes Documentation/porting/forms.md of it."""
 
 import argparse
 import concurrent.futures
@@ -25,6 +26,7 @@ from gup.workspace import Workspace
 EXCLUDE = ("--write --release",)
 FORMS, PORTING = ROOT / "kunit/forms", ROOT / "Documentation/porting"
 TABLE = PORTING / "forms.md"
+TRIAL, GUIDE = FORMS / "trial", ROOT / "Documentation/porting.md"
 SAMPLE = "samples/gup_legacy/gup_legacy_dev.c"
 BARE = "#include <linux/mm.h>\n#include <linux/pagemap.h>\n#include <linux/sched/mm.h>\n#include <linux/uaccess.h>"
 INIT = """\
@@ -52,6 +54,8 @@ class Form(typing.NamedTuple):
     how: tuple
     call: str
     put: str
+    until: str = ""  # the last kernel that has it
+    apart: str = ""  # what tells it from the other forms of this call
 
     def defines(self):
         how = " | ".join(["0", *(word.upper() for word in self.how if word != "hand")])
@@ -76,11 +80,12 @@ class Form(typing.NamedTuple):
 
 def load():
     forms = []
-    for name, how, call, put in cli.matched(
-            FORMS / "table", r"(\w+): *([\w ]*): *(.*?)(?: => (.*))?", "'NAME: HOW: CALL [=> PUT]'"):
+    for name, how, until, apart, call, put in cli.matched(
+            FORMS / "table", r"(\w+): *([\w ]*): *([^:;]*); ([^:]*): *(.*?)(?: => (.*))?",
+            "'NAME: HOW: UNTIL; TOLD BY: CALL [=> PUT]'"):
         put = put or ("unpin_user_pages(pages, got)" if "pin" in how.split() else
                       "for (i = 0; i < got; i++) put_page(pages[i])")
-        forms.append(Form(name, tuple(how.split()), call, put))
+        forms.append(Form(name, tuple(how.split()), call, put, until, apart))
     return forms
 
 
@@ -134,6 +139,39 @@ def parsed(checks, folder):
         good = any(re.search(r"nb bad = 0\b", line) for line in lines)
         refused = "Coccinelle does not parse" in path.read_text()
         checks.add(f"spatch parses {path.name}, or not, as expected", [] if good != refused else lines[-3:])
+
+
+# -------------------------------------------------------------------------------- trial
+
+def trial(checks, folder, ways):
+    """Adds the driver of 2012 after each of these ways of porting.md: the edits by hand, and gup.cocci."""
+    found = []
+    for way in ways:
+        path = folder / f"driver_{way}.c"
+        shutil.copy(TRIAL / "driver.c", path)
+        wrong = cli.wrong(["patch", "-s", path, TRIAL / f"{way}.patch"])
+        checks.add(f"driver of 2012, {way}", wrong or (spatch(path, False) if way == "today" else []))
+        found.append(Form(path.stem, (), "", ""))
+    with open(folder / "Makefile", "a", encoding="utf-8") as file:
+        file.write("obj-m += " + " ".join(f"{form.name}.o" for form in found) + "\n")
+    return found
+
+
+def arguments(one):
+    """Of get_user_pages()."""
+    declared = re.search(r"^long get_user_pages\((.*?)\);", (one.common / "include/linux/mm.h").read_text(), re.M | re.S)
+    return declared[1].count(",") + 1
+
+
+def ways(one):
+    return ("header", "today") if arguments(one) == 4 else ("header",)
+
+
+def unexplained(lines):
+    """Errors of the compiler that the first table of porting.md has no row for."""
+    rows = re.findall(r"^\| (.*?) \|", GUIDE.read_text().partition("\n## ")[0], re.M)
+    names = set(re.findall(r"'([^']+)'", " ".join(rows)))
+    return [line for line in lines if ": error: " in line and not names.intersection(re.findall(r"'([^']+)'", line))]
 
 
 # ------------------------------------------------------------------------------ compile
@@ -200,6 +238,7 @@ def debian_kernels(checks, machine, packages, headers, forms):
             continue
         packages.unpack(one.needs[1], one.arch)
         folder = sources(forms, BUILD / f"forms/run-{one.name}")
+        every = forms + trial(checks, folder, ways(one))
         wrong = debkernels.modules(one, folder, folder / "make.log")
         newer = [line for line in wrong if re.search(r"GLIBC_|unrecognized command-line option", line)]
         if newer:
@@ -208,7 +247,7 @@ def debian_kernels(checks, machine, packages, headers, forms):
         checks.add(f"modules for {one.name}", wrong)
         image = None if wrong else packages.image(one)
         if image:
-            ran[one.name] = run(checks, machine, one.name, image, forms, folder)
+            ran[one.name] = run(checks, machine, one.name, image, every, folder)
     checks.add("some kernel of Debian was run", [] if ran else ["none, see above"])
     return ran
 
@@ -218,7 +257,7 @@ def own_kernel(checks, machine, workspace, forms):
     kernel.build()
     folder = sources(forms, BUILD / "forms/run-series")
     cli.stage("convert", "gup.cocci")
-    every = forms + convert(checks, forms, folder)
+    every = forms + convert(checks, forms, folder) + trial(checks, folder, ("header", "today"))
     parsed(checks, folder)
     log = folder / "make.log"
     if kernel.make(log, f"M={folder}", "modules"):
@@ -229,14 +268,17 @@ def own_kernel(checks, machine, workspace, forms):
 # ------------------------------------------------------------------------------ layers
 
 def layers(checks, headers):
-    """Drivers that have names and wrappers of their own: what the first line of each says must come true."""
-    for path in sorted((FORMS / "layers").glob("*.c")):
+    """Drivers that have names and wrappers of their own, and the one of 2012 as it is: what the comment of each
+    says must come true."""
+    for path in (*sorted((FORMS / "layers").glob("*.c")), TRIAL / "driver.c"):
         wanted = re.search(r"^ \* Error: (.+)$", path.read_text(), re.M)
         status, lines = cli.said([*headers.command(), f"-I{PORTING}", "-c", path, "-o", "/dev/null"])
         text = "\n".join(lines)
         wrong = lines if status and not wanted else []
         if wanted and (not status or wanted[1] not in text):
             wrong = [f"no error that says: {wanted[1]}", *lines]
+        if path.parent == TRIAL:
+            wrong = wrong + unexplained(lines)
         checks.add(f"{headers.name}, {path.name}", wrong, 8)
 
 
@@ -244,7 +286,7 @@ def layers(checks, headers):
 
 def form_rows(forms, headers, compiled, ran, gpl, releases):
     for form in forms:
-        cells = []
+        cells = [form.until, form.apart]
         for release in releases:
             of = [one for one in headers if one.release == release]
             good = sum(form.name in compiled[one.name, one.arch] for one in of)
@@ -258,16 +300,15 @@ def form_rows(forms, headers, compiled, ran, gpl, releases):
 
 def package_rows(headers, compiled):
     for one in headers:
-        declared = re.search(r"^long get_user_pages\((.*?)\);", (one.common / "include/linux/mm.h").read_text(), re.M | re.S)
         sample = "compiles" if "sample" in compiled[one.name, one.arch] else "fails"
-        yield [f"{one.name} ({one.arch})", one.version, f"{declared[1].count(',') + 1} arguments", sample]
+        yield [f"{one.name} ({one.arch})", one.version, f"{arguments(one)} arguments", sample]
 
 
 def table(forms, headers, compiled, ran, gpl):
     """Documentation/porting/forms.md"""
     releases = list(dict.fromkeys(one.release for one in headers))
     return documents.filled(
-        "forms.md", forms=documents.table(f"| form | call | {' | '.join(releases)} | series | gup.cocci | |",
+        "forms.md", forms=documents.table(f"| form | call | until | told by | {' | '.join(releases)} | series | gup.cocci | |",
                                           form_rows(forms, headers, compiled, ran, gpl, releases), " --- |"),
         packages=documents.table("| package | version | get_user_pages() | sample |",
                                  package_rows(headers, compiled), " --- |"))
@@ -288,12 +329,14 @@ def main(options):
     shutil.copy(PORTING / "gup_legacy.h", folder / "linux")
     shutil.copy(workspace.tree / SAMPLE, folder / "sample.c")
     workspace.unlock()
+    trial(checks, folder, ("header", "today"))
     names = [*(form.name for form in forms), "sample"]
     for one in headers:
         cli.stage("compile", f"{one.name} {one.version}, {one.arch}")
         for name, arch in ((one.name, one.arch), (one.needs[0], "amd64")):
             packages.unpack(name, arch)
-        compiled[one.name, one.arch] = compile_all(checks, one, folder, names, gpl)
+        drivers = [f"driver_{way}" for way in ways(one)]
+        compiled[one.name, one.arch] = compile_all(checks, one, folder, names + drivers, gpl)
         layers(checks, one)
     machine = guest.probe(X86)
     machine.cpu = ""  # QEMU's own choice, on which all of them come up

@@ -17,7 +17,7 @@ PACKAGES = {
              "/usr/include/libelf.h:libelf-dev /usr/include/openssl/opensslv.h:libssl-dev",
     "boot": "qemu-system-x86_64:qemu-system-x86",
     "initramfs": "busybox:busybox-static",
-    "forms": "aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu spatch:coccinelle",
+    "forms": "aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu spatch:coccinelle patch",
     "selftests": "/sbin/mkfs.ext4:e2fsprogs /usr/include/numa.h:libnuma-dev "
                  "/usr/include/sys/capability.h:libcap-dev /usr/include/liburing.h:liburing-dev",
     "coverage": "gcovr",

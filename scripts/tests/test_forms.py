@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 """scripts/forms: its table, the modules that it makes of it, and Debian's names of kernels."""
 
+import contextlib
+import io
 import pathlib
 import shutil
 import tempfile
 import unittest
 from unittest import mock
 
-from gup import debkernels, forms
+from gup import counts, debkernels, forms
 
 STANZA = """\
 Package: linux-headers-{abi}-{flavour}
@@ -29,6 +31,13 @@ class Table(unittest.TestCase):
         for form in found:
             self.assertLessEqual(set(form.how), {"lock", "may", "vmas", "pin", "hand"}, form.name)
             self.assertRegex(form.call, r"(get|pin)_user_pages", form.name)
+            self.assertTrue(form.until and form.apart, form.name)
+
+    def test_no_two_forms_of_a_call_are_told_apart_by_the_same(self):
+        """But for those that are one to the header, and differ in an argument."""
+        one = {"get_8_int", "macro_8", "mmap_sem", "remote_8_vmas", "remote_7_vmas", "put_page", "put_pages", "put_dirty"}
+        found = [(form.call.partition("(")[0], form.apart) for form in forms.load() if form.name not in one]
+        self.assertEqual(len(set(found)), len(found))
 
     def test_what_drops_the_references(self):
         by_name = {form.name: form for form in forms.load()}
@@ -48,6 +57,39 @@ class Table(unittest.TestCase):
         self.assertNotIn("gup_legacy.h", text)
         self.assertNotRegex(text.split("*/")[1], r"FORM_(NAME|CALL|PUT)\b(?! from)")
         self.assertIn("(0 | LOCK) & VMAS", text)
+
+
+class Trial(unittest.TestCase):
+    """The driver of 2012."""
+
+    def test_errors_that_porting_md_explains(self):
+        known = ["driver.c:1:2: error: too many arguments to function 'get_user_pages'", "cc1: all warnings being treated as errors",
+                 "driver.c:1:2: error: 'struct mm_struct' has no member named 'mmap_sem'; did you mean 'mmap_base'?"]
+        self.assertEqual(forms.unexplained(known), [])
+        other = "driver.c:1:2: error: implicit declaration of function 'vma_lookup'; did you mean 'key_lookup'?"
+        self.assertEqual(forms.unexplained([*known, other]), [other])
+
+    @unittest.skipUnless(shutil.which("patch") and shutil.which("spatch"), "no patch or no coccinelle")
+    def test_both_ways(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        checks = counts.Checks()
+        found = forms.trial(checks, folder, ("header", "today"))
+        self.assertEqual([form.name for form in found], ["driver_header", "driver_today"])
+        self.assertEqual(checks.failed, 0)
+        header, today = ((folder / f"{form.name}.c").read_text() for form in found)
+        self.assertIn('fmt\n\n#include "gup_legacy.h"\n', header)
+        self.assertIn("get_user_pages(start, NR, FOLL_WRITE, buf->pages)", today)
+        self.assertNotRegex(today, r"mmap_sem;|->mmap_sem|vmas\[")
+
+    def test_a_patch_that_does_not_apply_is_a_failure(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (folder / "driver.c").write_text("int x;\n")
+        shutil.copy(forms.TRIAL / "header.patch", folder)
+        checks = counts.Checks()
+        with mock.patch.object(forms, "TRIAL", folder), contextlib.redirect_stdout(io.StringIO()):
+            (folder / "out").mkdir()
+            forms.trial(checks, folder / "out", ("header",))
+        self.assertEqual(checks.failed, 1)
 
 
 class Kernels(unittest.TestCase):
@@ -86,11 +128,11 @@ class Report(unittest.TestCase):
         (folder / "usr/src/common/include/linux/mm.h").write_text("long get_user_pages(unsigned long a,\n\tint b);\n")
         two = [debkernels.Headers(f"linux-headers-{f}", "6.1.0-50", "6.1", f, "amd64", "6.1.176-1", ("common", "kbuild"))
                for f in ("amd64", "rt-amd64")]
-        form = forms.Form("get_8", (), "get_user_pages(a | b)", "")
+        form = forms.Form("get_8", (), "get_user_pages(a | b)", "", "v4.5", "8 arguments")
         with mock.patch.object(debkernels, "FOLDER", folder):
             text = forms.table([form], two, {(two[0].name, "amd64"): {"get_8", "sample"}, (two[1].name, "amd64"): set()},
                                {"series": {"get_8"}, two[0].name: {"get_8"}}, {"get_8"})
-        self.assertIn("| get_8 | `get_user_pages(a \\| b)` | 1/2, runs | runs | fails | GPL |", text)
+        self.assertIn("| get_8 | `get_user_pages(a \\| b)` | v4.5 | 8 arguments | 1/2, runs | runs | fails | GPL |", text)
         self.assertIn("| linux-headers-amd64 (amd64) | 6.1.176-1 | 2 arguments | compiles |", text)
         self.assertIn("| linux-headers-rt-amd64 (amd64) | 6.1.176-1 | 2 arguments | fails |", text)
 
