@@ -9,8 +9,7 @@ from gup.cli import usage
 
 class Arch(NamedTuple):
     """An architecture, and the guest that its kernel boots in."""
-    name: str
-    make: str  # ARCH= of the kernel's make
+    name: str  # as the kernel's make has it, too
     image: str  # what boots, in the folder of the build
     end: str  # the line of a guest that has done all
     off: str  # what an init calls to end the guest
@@ -19,7 +18,6 @@ class Arch(NamedTuple):
     compiler: str = "gcc"
     cpus: int = 2
     memory: str = "4G"
-    slow: float = 1.0  # how many times the silence of a guest may be that of x86_64's
 
     @property
     def machine(self):
@@ -32,10 +30,10 @@ class Arch(NamedTuple):
         return self.name if config == "reference" else f"{self.name}-{config}"
 
 
-X86 = Arch("x86_64", "x86_64", "arch/x86/boot/bzImage", r"reboot: (Restarting system|machine restart)", "reboot",
+X86 = Arch("x86_64", "arch/x86/boot/bzImage", r"reboot: (Restarting system|machine restart)", "reboot",
            ("boot",), ("qemu-system-x86_64", "-bios", "qboot.rom", "-serial", "stdio"))
 # To reboot a UML is to run it again.
-UM = Arch("um", "um", "linux", r"reboot: System halted", "halt", (), cpus=1, memory="2G")
+UM = Arch("um", "linux", r"reboot: System halted", "halt", (), cpus=1, memory="2G")
 ARCHES = {arch.name: arch for arch in (X86, UM)}
 
 

@@ -11,9 +11,8 @@ KUNIT_FAIL(), which a failure alone reaches.
 import re
 import shutil
 
-from gup import cli, contract, generated, kernel, mutantfile, splat
+from gup import cli, contract, generated, mutantfile, splat
 from gup.cli import BUILD, ROOT, note
-from gup.packages import need
 
 HEADER = ROOT / "kunit/perturb.h"
 MAIN = "gup_kunit_lib.c"
@@ -66,9 +65,7 @@ def numbered(text, main):
 
 
 def main(options):
-    cli.stage("deps", "packages")
-    need("fetch", "build", "parallel", *options.arch.packages)
-    the_kernel = kernel.Kernel(mutantfile.prepared_tree(), "reference", options.arch, options.jobs)
+    the_kernel = mutantfile.prepared_kernel(options, "parallel")
     the_kernel.configure()
     cli.stage("build", "the suites with their assertions numbered")
     subject = Subject(the_kernel)

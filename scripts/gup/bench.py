@@ -6,26 +6,22 @@ machine. Passes if the tests do, and no figure is over its limit in kunit/bench-
 "batch" there are no limits.
 
 Results: build/results/<time>-bench/ with result.json, pictures, and a folder for each guest.
-The kernels of base are kept in the cache.
 """
 
 import os
-import pathlib
 import shlex
 import shutil
 import subprocess
 
-from gup import arch, benchreport, boot, cli, figures, guest, initramfs, performance, results, series, source
+from gup import arch, benchreport, boot, cli, figures, guest, initramfs, results, series, source
 from gup import walltime
 from gup import kernel as kernels
-from gup.cli import CACHE, End, now
-from gup.kernel import Kernel, digest
+from gup.cli import End, now
+from gup.kernel import Kernel
 from gup.packages import need
 from gup.workspace import Workspace
 
-USAGE = "scripts/bench [OPTION]..."
 EXCLUDE = ("--gup-test --config",)
-KEPT_BASES = 6  # in the cache
 
 
 def options(parser):
@@ -41,15 +37,7 @@ def options(parser):
         "(configs/time), and with page table locks as well (configs/time-locks). With --docs, "
         "Documentation/performance-time.md, which says what that means", arch.named, default=arch.X86)
     add(parser, "--runs N", "boot each kernel N times (2; with --wall 5, of um 15)", cli.number(1))
-    add(parser, "--cpus 1", "more are refused: with a second CPU one 'pause' of a spinning CPU counts as what the "
-        "other does meanwhile, as 1 instruction or as 20,000,000", one_cpu, default=1)
     boot.timeout_and_jobs(parser)
-
-
-def one_cpu(text):
-    if cli.number()(text) != 1:
-        raise cli.usage(f"--cpus {text}: the bench has one CPU; with two, what a spinning CPU counts depends on the other")
-    return 1
 
 
 def check_options(options):
@@ -77,10 +65,13 @@ def defaults(options):
 
 # ------------------------------------------------------------------------ kernels
 
-def describe(kernel, folder):
-    """Files "text" and "locks" of a folder: bytes of mm/gup.o as users have it, which is the reference
+def build(kernel):
+    """And describe it in files "text" and "locks": bytes of mm/gup.o as users have it, which is the reference
     configuration without what is for tests, and what is off by default; no user has it for UML.
     And how many of its instructions are locked, if a header of the configuration is to see to it."""
+    if not kernel.build() and (kernel.out / "locks").exists():
+        return kernel
+    (kernel.out / "locks").unlink(missing_ok=True)
     text = locks = ""
     if kernel.arch.emulator:
         cli.stage("text", "mm/gup.o without KUnit")
@@ -91,42 +82,23 @@ def describe(kernel, folder):
     if kernel.headers:
         locks = walltime.locks(kernel.out / "mm/gup.o")
         cli.note(f"mm/gup.o: {locks} instructions have a lock prefix")
-    (folder / "text").write_text(f"{text}\n")
-    (folder / "locks").write_text(f"{locks}\n")
-
-
-def series_kernel(chosen, config, options):
-    kernel = Kernel(Workspace(chosen).prepare(), config, options.arch, options.jobs)
-    kernel.build()
-    describe(kernel, kernel.out)
+    (kernel.out / "text").write_text(f"{text}\n")
+    (kernel.out / "locks").write_text(f"{locks}\n")
     return kernel
 
 
-def base_kernel(chosen, config, options):
-    """In the prefix workspace, so that build/tree stays what its user made of it; then in the cache."""
+def both_kernels(chosen, config, options):
+    """Base is built in the prefix workspace, so that build/tree stays what its user made of it; in a folder
+    that nothing else is built in, so that it is there as long as base is the same."""
     count = series.Series().until("tests")
+    cli.stage("base", f"the first {count} patches")
     workspace = Workspace(chosen, prefix=True).prepare(
         series.Selection(first=count), refuse_local="base is to be what the series says")
-    kernel = Kernel(workspace, config, options.arch, options.jobs)
-    key = digest(kernel.tree_parts(), *kernel.parts(), *Kernel(workspace).parts(), pathlib.Path(__file__))
-    kept = CACHE / "bench" / key[:40]
-    if (kept / kernel.image.name).exists():
-        cli.stage("base", f"the first {count} patches: kept in {kept}")
-        os.utime(kept)
-    else:
-        cli.stage("base", f"the first {count} patches")
-        kernel.build()
-        new = cli.temporary(kept.with_name(f"{kept.name}.{os.getpid()}"))
-        new.mkdir(parents=True)
-        describe(kernel, new)
-        shutil.copy(kernel.image, new)
-        shutil.copy(kernel.out / ".config", new)
-        if not kept.exists():
-            new.rename(kept)
-        kernels.remove_old(CACHE / "bench", KEPT_BASES)
+    base = build(Kernel(workspace, config, options.arch, options.jobs, f"base-{options.arch.suffix(config)}"))
     workspace.unlock()
-    kernel.tree, kernel.out, kernel.image = chosen.workspace / "tree", kept, kept / kernel.image.name
-    return kernel
+    series_kernel = build(Kernel(Workspace(chosen).prepare(), config, options.arch, options.jobs))
+    base.tree = series_kernel.tree  # for kunit.py: the other one may change
+    return base, series_kernel
 
 
 # ------------------------------------------------------------------------- guests
@@ -166,11 +138,10 @@ def main(options):
     check_options(options)
     names, runs = defaults(options)
     options.growth = options.growth or (options.docs and not options.wall)
-    cli.stage("deps", "packages")
     need("fetch", "build", *options.arch.packages, *([] if options.wall else ["plot"]),
          *(group for name in names for group in kernels.packages(name)))
     chosen = source.choose()
-    kernels_of = {name: (base_kernel(chosen, name, options), series_kernel(chosen, name, options)) for name in names}
+    kernels_of = {name: both_kernels(chosen, name, options) for name in names}
     machine, arguments = prepare_guest(options)
     top = results.new()
     # By turns: what else the machine does meets all of them.
@@ -188,5 +159,5 @@ def main(options):
         kind, summary = benchreport.report(top, benchreport.GATE if gated else None)
     cli.passed(kind, summary)
     if options.docs:
-        performance.write(top, shlex.join(["scripts/bench", *now.words]), options.wall)
+        benchreport.write(top, shlex.join(["scripts/bench", *now.words]))
     return summary

@@ -12,7 +12,6 @@ from gup.cli import End, Failure
 from gup.packages import need
 from gup.workspace import Workspace
 
-USAGE = "scripts/boot [OPTION]..."
 EXCLUDE = ("--only --topics",)
 
 
@@ -52,7 +51,6 @@ def main(options):
     selection = series.Selection(options.only, options.topics, tuple(options.without))
     if selection.topics or selection.without:
         series.Series().select(selection)  # are there such?
-    cli.stage("deps", "packages")
     need("fetch", "build", *options.arch.packages, *kernels.packages(options.config))
     workspace = Workspace(source.choose(options.tree, selection), prefix=selection != series.ALL)
     workspace.prepare(selection)

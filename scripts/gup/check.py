@@ -3,8 +3,6 @@
 option: --static and --kernel. In files that the base has already, only new warnings count.
 """
 
-import os
-import pathlib
 import re
 
 from gup import arch, checkeach, checkkernel, cli, series, static
@@ -12,7 +10,6 @@ from gup.cli import ROOT, wrong
 from gup.counts import Checks
 from gup.packages import need
 
-USAGE = "scripts/check [--static] [--kernel] [--each [--part I/N]] [--fixes] [--arch NAME] [--jobs N]"
 EXCLUDE = ("--arch --static --kernel",)
 
 
@@ -33,19 +30,12 @@ def options(parser):
     add(parser, "--jobs N", f"compile with N jobs ({cli.CPUS})", cli.jobs, default=cli.CPUS)
 
 
-def shell_scripts():
-    for top in ("scripts", ".ci", "configs", "findings"):
-        for folder, _, names in os.walk(ROOT / top):
-            for path in (pathlib.Path(folder, name) for name in names):
-                if not path.is_symlink() and re.match(rb"#!/bin/(ba)?sh\b", path.read_bytes()[:12]):
-                    yield path
-
-
 def check_static(checks):
     need("fetch", "check")
     cli.stage("static", "this repository")
-    for path in sorted(shell_scripts()):
-        checks.add(f"shellcheck {path.relative_to(ROOT)}", wrong(["shellcheck", "-x", "-a", str(path)]))
+    for name in static.files():
+        if re.match(r"#!/bin/(ba)?sh\b", static.text(name)):
+            checks.add(f"shellcheck {name}", wrong(["shellcheck", "-x", "-a", ROOT / name]))
     for name, check in static.CHECKS.items():
         checks.run(name, lambda check=check: list(check()))
     checks.add("codespell", wrong(["codespell", "-q", "3", "-L", "extraversion,iput",

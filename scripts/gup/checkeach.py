@@ -107,13 +107,8 @@ Fix = collections.namedtuple("Fix", "names arch dies globs")  # a line of kunit/
 
 
 def fixes():
-    found = []
-    for line in cli.lines_of(ROOT / "kunit/fixes"):
-        match = re.fullmatch(r"([^:]+): (\w+)( dies)? (\S.*)", line)
-        if not match:
-            raise cli.Failure("usage", f"kunit/fixes: not 'PATCH...: ARCH [dies] TEST...': {line}")
-        found.append(Fix(tuple(match[1].split()), match[2], bool(match[3]), match[4].split()))
-    return found
+    return [Fix(tuple(names.split()), name, bool(dies), globs.split()) for names, name, dies, globs in cli.matched(
+        ROOT / "kunit/fixes", r"([^:]+): (\w+)( dies)? (\S.*)", "'PATCH...: ARCH [dies] TEST...'")]
 
 
 def fails(the_kernel, fix):

@@ -210,14 +210,14 @@ class Check:
                 self.kernel(fragments=fragments), objects))
 
     @staticmethod
-    def compile(kernel, objects):
+    def compile(kernel, objects, *words):
         """Errors and warnings."""
         for name in objects:
             (kernel.out / name).unlink(missing_ok=True)
         log = kernel.out / "small.log"
-        status = kernel.make(log, *objects)
-        found = [line for line in log.read_text(errors="replace").splitlines() if re.search("(error|warning):", line)]
-        return found or [f"status {status}"] * bool(status)
+        status = kernel.make(log, *words, *objects)
+        found = [line for line in cli.text_of(log).splitlines() if re.search("(error|warning):", line)]
+        return found or [f"status {status}, see {log}"] * bool(status)
 
     def manual_pages(self):
         need("manual")
@@ -234,10 +234,8 @@ class Check:
             shutil.copy(manual.PAGES / f"src/{name}.c", folder)
         (folder / "Kbuild").write_text("ccflags-y := -Wno-missing-prototypes -Wno-missing-declarations\n" +
                                        "".join(f"obj-m += {name}.o\n" for name in names))
-        log = kernel.out / "examples.log"
-        status = kernel.make(log, "prepare") or kernel.make(log, "W=1", f"M={folder}", *(f"{name}.o" for name in names))
-        found = [line for line in log.read_text(errors="replace").splitlines() if re.search("(error|warning):", line)]
-        return found or [f"status {status}, see {log}"] * bool(status)
+        return Check.compile(kernel, ["prepare"]) or Check.compile(
+            kernel, [f"{name}.o" for name in names], "W=1", f"M={folder}")
 
     def documents(self):
         """With the kernel's own configuration of Sphinx, but for the extensions that the documents do

@@ -34,7 +34,7 @@ EXIT_CODES = """\
 4    fetch        the kernel source could not be fetched or imported
 5    tree         a kernel tree that cannot be used as it is: no kernel, other version, dirty, diverged
 6    apply        a patch of the series is missing or does not apply
-7    config       a kernel option did not survive, or a #CHECK# does not hold
+7    config       a kernel option did not survive
 8    build        the kernel does not compile
 9    boot         the guest printed nothing, died before its tests, or QEMU or UML failed
 10   timeout      the guest hung: it printed nothing new for too long, or has no end
@@ -116,19 +116,11 @@ def indented(lines, most=None, indent="    "):
 
 class Parser(argparse.ArgumentParser):
     def error(self, message):
-        for pattern, text in ((r"argument (\S+): expected one argument", r"\1 needs a value"),
-                              (r"argument (\S+): ", r"\1 "), (r"unrecognized arguments: (\S+).*", r"unknown argument '\1'")):
-            message = re.sub(pattern, text, message, flags=re.S)
-        raise usage(message)
+        raise usage(message.removeprefix("argument "))
 
     def parse_known_args(self, *arguments):
         self.given = set()
         return super().parse_known_args(*arguments)
-
-
-class Help(argparse.RawDescriptionHelpFormatter):
-    def add_usage(self, usage, actions, groups, prefix=None):
-        super().add_usage(usage, actions, groups, "Usage: ")
 
 
 class Given(argparse.Action):
@@ -187,13 +179,10 @@ def new_file(text):
 
 
 def parse(verb, module, words):
-    parser = Parser(prog=f"scripts/{verb}", usage=module.USAGE, allow_abbrev=False, formatter_class=Help,
+    parser = Parser(prog=f"scripts/{verb}", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
                     description=module.__doc__, epilog="exit codes:\n" + re.sub("(?m)^", "  ", EXIT_CODES.rstrip()))
     module.options(parser)
-    options, rest = parser.parse_known_args(words)
-    if rest:
-        raise usage(f"unknown argument '{rest[0]}'" if rest[0].startswith("-") else
-                    f"'{rest[0]}' is one argument too many")
+    options = parser.parse_args(words)
     for one, *others in map(str.split, getattr(module, "EXCLUDE", ())):
         for other in others:
             if {one[2:].replace("-", "_"), other[2:].replace("-", "_")} <= parser.given:
@@ -285,6 +274,17 @@ def text_of(path):
 def lines_of(path):
     """Without comments and blank ends; none of no file."""
     return [line for line in (line.split("#")[0].rstrip() for line in text_of(path).splitlines()) if line]
+
+
+def matched(path, pattern, form, kind="usage"):
+    """The parts of each line of a list, which must have this form."""
+    for number_of, line in enumerate(text_of(path).splitlines(), 1):
+        line = line.split("#")[0].rstrip()
+        match = re.fullmatch(pattern, line)
+        if line and not match:
+            raise Failure(kind, f"{path.parent.name}/{path.name}:{number_of}: not {form}: {line}")
+        if line:
+            yield match.groups()
 
 
 # ------------------------------------------------------------------------- processes

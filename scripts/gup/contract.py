@@ -8,17 +8,16 @@ string, "*" for all that the test names; after a ":" for these alone. Each cell 
 reason in kunit/empty-cells, and nothing else may stand there.
 """
 
-import difflib
 import fnmatch
 import json
 import pathlib
 import re
 
-from gup import cli, splat
+from gup import cli, documents
 from gup.cli import BUILD, ROOT, Failure
+from gup.ktap import told
 from gup.lacks import um_lacks
 
-USAGE = "scripts/contract [--check|--um] [RESULTS]"
 EXCLUDE = ("--check --um",)
 
 TABLE = ROOT / "Documentation/tests.md"
@@ -51,23 +50,12 @@ def group(said):
 
 def read(console):
     """{(suite, test): [(parameter, groups)]} of all that passed."""
-    stack, said, tests = [], [], {}
-    for line in map(splat.plain, console.splitlines(True)):
-        began = re.match(r"\s*# Subtest: (.*)", line)
-        ended = re.match(r"\s*(not )?ok \d+ ([^#\n]*)", line)
-        says = re.match(r"\s*# \w+: (C\d.*)", line)
-        if began:
-            stack.append(began[1].strip())
-        elif says:
-            said.append(group(says[1].strip()))
-        elif ended:
-            name = ended[2].strip()
-            if stack and stack[-1] == name:
-                stack.pop()
-            elif stack and not ended[1] and "# SKIP" not in line:
-                path = [*stack, name, ""]
-                tests.setdefault((path[0], path[1]), []).append((path[2], said))
-            said = []
+    tests = {}
+    for path, word, has_tests, said in told(console.splitlines(True)):
+        if word == "ok" and len(path) > 1 and not has_tests:
+            says = filter(None, (re.fullmatch(r"# \w+: (C\d.*)", line) for line in said))
+            suite, test, parameter = [*path, ""][:3]
+            tests.setdefault((suite, test), []).append((parameter, [group(match[1]) for match in says]))
     return tests
 
 
@@ -99,15 +87,8 @@ def cells(tests):
 
 def read_reasons():
     """[(clause glob, kind glob, reason)] and the letters they get in the table."""
-    found = []
-    for number, line in enumerate(REASONS.read_text().splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        match = re.fullmatch(r"(\S+) (\S[^:]*): (\S.*)", line)
-        if not match:
-            raise Failure("usage", f"{REASONS}:{number}: wants 'CLAUSES KINDS: reason'")
-        found.append((match[1].split(","), re.split(r"[, ]+", match[2].strip()), match[3]))
-    return found
+    return [(clauses.split(","), re.split(r"[, ]+", kinds.strip()), reason)
+            for clauses, kinds, reason in cli.matched(REASONS, r"(\S+) (\S[^:]*): (\S.*)", "'CLAUSES KINDS: reason'")]
 
 
 def check_um(tests):
@@ -133,46 +114,40 @@ def letter(index):
     return (chr(ord("a") + index // 26 - 1) if index >= 26 else "") + chr(ord("a") + index % 26)
 
 
-def render(table, reasons, tests):
-    problems, used = [], set()
-    lines = ["<!-- SPDX-License-Identifier: GPL-2.0 -->",
-             "<!-- Made by scripts/contract from a run; do not edit. -->",
-             "# Clauses, kinds and tests", "",
-             f"{len(tests)} tests with {sum(len(results) for results in tests.values())} results. The clauses "
-             "are those of [contract.md](contract.md). A number",
-             "says how many tests there are for a clause on a kind, a letter why there are none. "
-             "C5, C9 and", "C10 are compared after every call that goes through gup_take().", "",
-             "| kind | " + " | ".join(CLAUSES) + " |", "| --- |" + " --- |" * len(CLAUSES)]
-    for kind in KINDS:
-        row = []
-        for clause in CLAUSES:
-            here = table.get((clause, kind))
-            why = reason_of(reasons, clause, kind)
-            if here:
-                row.append(str(len(here)))
-            elif why is None:
-                problems.append(f"no test and no reason: {clause} on {kind}")
-                row.append("?")
-            else:
-                used.add(why)
-                row.append(letter(why))
-        lines.append(f"| {kind} | " + " | ".join(row) + " |")
-    for index, (clauses, kinds, reason) in enumerate(reasons):
-        if index not in used:
-            problems.append(f"{REASONS.name}: no cell is empty for '{','.join(clauses)} "
-                            f"{' '.join(kinds)}: {reason}'")
-    lines += ["", "Why cells are empty:", ""]
-    lines += [f"- {letter(index)}: {reason}" for index, (_, _, reason) in enumerate(reasons)]
+def row_of(kind, table, reasons):
+    """(clause, what its cell has, the reason why it has no test or None) of each clause."""
+    for clause in CLAUSES:
+        tests, why = table.get((clause, kind)), reason_of(reasons, clause, kind)
+        yield clause, str(len(tests)) if tests else "?" if why is None else letter(why), None if tests else why
+
+
+def tests_of(table):
+    """Lines: for each clause which tests are for which kinds."""
     for clause, title in CLAUSES.items():
-        lines += ["", f"## {clause} {title}", "", "| kinds | tests |", "| --- | --- |"]
         groups = {}
         for kind in KINDS:
             names = tuple(sorted(table.get((clause, kind), ())))
             if names:
                 groups.setdefault(names, []).append(kind)
-        lines += [f"| {', '.join(kinds)} | {', '.join(f'`{name}`' for name in names)} |"
-                  for names, kinds in groups.items()]
-    return "\n".join(lines) + "\n", problems
+        yield from ("", f"## {clause} {title}", "")
+        yield from documents.table("| kinds | tests |", (
+            [", ".join(kinds), ", ".join(f"`{name}`" for name in names)] for names, kinds in groups.items()), " --- |")
+
+
+def render(table, reasons, tests):
+    """The document, and what is wrong with it."""
+    rows = {kind: list(row_of(kind, table, reasons)) for kind in KINDS}
+    problems = [f"no test and no reason: {clause} on {kind}" for kind, row in rows.items()
+                for clause, cell, _ in row if cell == "?"]
+    used = {why for row in rows.values() for _, _, why in row}
+    problems += [f"{REASONS.name}: no cell is empty for '{','.join(clauses)} {' '.join(kinds)}: {reason}'"
+                 for index, (clauses, kinds, reason) in enumerate(reasons) if index not in used]
+    return documents.filled(
+        "tests.md", tests=len(tests), results=sum(len(results) for results in tests.values()),
+        cells=documents.table(f"| kind | {' | '.join(CLAUSES)} |", (
+            [kind, *(cell for _, cell, _ in row)] for kind, row in rows.items()), " --- |"),
+        reasons=[f"- {letter(index)}: {reason}" for index, (_, _, reason) in enumerate(reasons)],
+        clauses=tests_of(table)), problems
 
 
 def whole(results):
@@ -191,9 +166,7 @@ def make(results, check=False, on_um=False):
     table, problems = cells(tests)
     text, more = render(table, read_reasons(), tests)
     if check:
-        old = TABLE.read_text() if TABLE.exists() else ""
-        diff = list(difflib.unified_diff(old.splitlines(), text.splitlines(), "Documentation/tests.md",
-                                         "what the tests say", lineterm="", n=0))
+        diff = documents.difference(TABLE, text)
         cli.indented(diff, 20)
         if diff:
             raise Failure("check", "Documentation/tests.md is not what the tests say", "run scripts/contract")

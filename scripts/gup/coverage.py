@@ -29,7 +29,6 @@ from gup.packages import need
 from gup.verdict import FUNCTION
 from gup.workspace import Workspace
 
-USAGE = "scripts/coverage [OPTION]..."
 MIN_LINES, MIN_BRANCHES = 92, 80
 FILE = "mm/gup.c"
 
@@ -153,7 +152,6 @@ def options(parser):
 
 
 def main(options):
-    cli.stage("deps", "packages")
     need("fetch", "build", "initramfs", "coverage", *options.arch.packages)
     workspace = Workspace(source.choose()).prepare()
     kernel = Kernel(workspace, "gcov", options.arch, options.jobs)

@@ -14,7 +14,7 @@ import re
 from typing import NamedTuple
 
 from gup import splat, verdict
-from gup.cli import Failure, text_of
+from gup.cli import Failure, matched, text_of
 
 FIGURE = re.compile(r"gup_bench: (\w+) (\w+) (\w+) (read|write) ([1-9]\d*) ([1-9]\d*) (\d+)$")
 # configs/gup-test/init: KiB of a folio, what gup_test was asked for, and what it said.
@@ -127,7 +127,6 @@ def name_of(row):
 
 class Limit(NamedTuple):
     """A line of the gate."""
-    line: int
     globs: tuple
     ratio: float
     absolute: float | None
@@ -135,6 +134,9 @@ class Limit(NamedTuple):
     def matches(self, row):
         values = [str(row[field]) for field in ("group", "layout", "row", "access", "per_call")]
         return all(map(fnmatch.fnmatchcase, values, self.globs))
+
+
+NUMBER = r"\d+(?:\.\d+)?(?:/[1-9]\d*)?"
 
 
 def number(word):
@@ -145,19 +147,12 @@ def number(word):
 def read_gate(path):
     """([Limit], bytes that the text may grow by, or None)."""
     limits, text = [], None
-    for count, line in enumerate(path.read_text().splitlines(), 1):
-        words = line.split("#")[0].split()
-        try:
-            if len(words) == 2 and words[0] == "text":
-                text = int(words[1])
-            elif len(words) in (6, 7):
-                limits.append(Limit(count, tuple(words[:5]), number(words[5]),
-                                    number(words[6]) if len(words) == 7 else None))
-            elif words:
-                raise ValueError
-        except (ValueError, ZeroDivisionError):
-            raise Failure("usage", f"{path}:{count}: not a line of the gate: {line}",
-                          "its first lines say what a line has") from None
+    for grown, globs, most, absolute in matched(
+            path, rf"text\s+(\d+)|((?:\S+\s+){{5}})({NUMBER})(?:\s+({NUMBER}))?", "a line as the first lines say"):
+        if grown:
+            text = int(grown)
+        else:
+            limits.append(Limit(tuple(globs.split()), number(most), number(absolute) if absolute else None))
     if not limits:
         raise Failure("usage", f"{path} has no limit", "restore it: git checkout")
     return limits, text
@@ -171,13 +166,12 @@ def judge(rows, limits, absolute):
         for limit in limits:
             if not limit.matches(row):
                 continue
-            used.add(limit.line)
+            used.add(limit)
             is_absolute = absolute and limit.absolute is not None
             at_most = limit.absolute if is_absolute else limit.ratio * row["base"]
             if index in judged and judged[index]["at_most"] <= at_most:
                 continue
             judged[index] = {**row, "at_most": at_most, "limit": None if is_absolute else limit.ratio,
                              "good": row["series"] <= at_most * (1 + 1e-9)}
-    unused = [f"line {limit.line}, '{' '.join(limit.globs)}', matches no figure"
-              for limit in limits if limit.line not in used]
+    unused = [f"'{' '.join(limit.globs)}' matches no figure" for limit in limits if limit not in used]
     return list(judged.values()), unused

@@ -9,22 +9,20 @@ from errors of the compiler that it explains to modules that load. --write makes
 
 import argparse
 import concurrent.futures
-import difflib
 import gzip
 import re
 import shutil
 import subprocess
 import typing
 
-from gup import cli, debkernels, guest, source
+from gup import cli, debkernels, documents, guest, source
 from gup.arch import X86
-from gup.cli import BUILD, CACHE, CPUS, ROOT, lines_of
+from gup.cli import BUILD, CACHE, CPUS, ROOT
 from gup.counts import Checks
 from gup.kernel import Kernel
 from gup.packages import need
 from gup.workspace import Workspace
 
-USAGE = "scripts/forms [OPTION]..."
 EXCLUDE = ("--write --release",)
 FORMS, PORTING = ROOT / "kunit/forms", ROOT / "Documentation/porting"
 TABLE = PORTING / "forms.md"
@@ -82,10 +80,9 @@ class Form(typing.NamedTuple):
 
 def load():
     forms = []
-    for line in lines_of(FORMS / "table"):
-        name, how, kernels, rest = (part.strip() for part in line.split(":", 3))
-        until, apart = kernels.split("; ")
-        call, _, put = rest.partition(" => ")
+    for name, how, until, apart, call, put in cli.matched(
+            FORMS / "table", r"(\w+): *([\w ]*): *([^:;]*); ([^:]*): *(.*?)(?: => (.*))?",
+            "'NAME: HOW: UNTIL; TOLD BY: CALL [=> PUT]'"):
         put = put or ("unpin_user_pages(pages, got)" if "pin" in how.split() else
                       "for (i = 0; i < got; i++) put_page(pages[i])")
         forms.append(Form(name, tuple(how.split()), call, put, until, apart))
@@ -127,8 +124,8 @@ def convert(checks, forms, folder):
         found.append(form._replace(name=path.stem))
     alone = folder / "as_it_is.c"
     shutil.copy(FORMS / alone.name, alone)
-    checks.add("gup.cocci leaves as_it_is.c alone", spatch(alone, False) or list(difflib.unified_diff(
-        (FORMS / alone.name).read_text().splitlines(), alone.read_text().splitlines(), lineterm="", n=0)))
+    checks.add("gup.cocci leaves as_it_is.c alone", spatch(alone, False) or documents.difference(
+        alone, (FORMS / alone.name).read_text()))
     alone.unlink()
     with open(folder / "Makefile", "a", encoding="utf-8") as file:
         file.write("obj-m += " + " ".join(f"{form.name}.o" for form in found) + "\n")
@@ -287,20 +284,9 @@ def layers(checks, headers):
 
 # ------------------------------------------------------------------------------- table
 
-def table(forms, headers, compiled, ran, gpl):
-    releases = list(dict.fromkeys(one.release for one in headers))
-    lines = ["<!-- SPDX-License-Identifier: GPL-2.0 -->", "# Forms and kernels", "",
-             "Made by `scripts/forms --write`. A module for each form (`kunit/forms/`) was compiled against each headers",
-             "package below, all warnings errors, with no symbol that the kernel does not export: *c/n* are the packages on",
-             "which it compiles. *runs*: it was loaded, and found its pages, VMAs and references right, in Debian's cloud",
-             "kernel of that release, or in 7.3 with the series. *GPL*: it needs a symbol that is for modules under the GPL",
-             "alone, in at least one of them. *gup.cocci*: what it makes of the form was loaded into 7.3, too; *by hand*:",
-             "it has no successor for it. *until*: the last kernel that had the form. *told by*: how the header tells it from",
-             "the other forms of the call; of a kernel it asks the types of four functions, and never the version.", "",
-             "| form | call | until | told by | " + " | ".join(releases) + " | series | gup.cocci | |",
-             "| --- | --- | --- | --- |" + " --- |" * (len(releases) + 3)]
+def form_rows(forms, headers, compiled, ran, gpl, releases):
     for form in forms:
-        cells = []
+        cells = [form.until, form.apart]
         for release in releases:
             of = [one for one in headers if one.release == release]
             good = sum(form.name in compiled[one.name, one.arch] for one in of)
@@ -309,14 +295,23 @@ def table(forms, headers, compiled, ran, gpl):
         cells += ["runs" if form.name in ran["series"] else "", "by hand" if "hand" in form.how else
                   "runs" if f"c_{form.name}" in ran["series"] else "fails", "GPL" if form.name in gpl else ""]
         call = form.put if form.name.startswith("put_") else form.call
-        cells = [form.until, form.apart, *cells]
-        lines.append(f"| {form.name} | `{call.replace('|', chr(92) + '|')}` | {' | '.join(cells)} |")
-    lines += ["", "The driver of samples/gup_legacy, of 2012 by its calls, was compiled on each of them, too.", "",
-              "| package | version | get_user_pages() | sample |", "| --- | --- | --- | --- |"]
+        yield [form.name, f"`{documents.cell(call)}`", *cells]
+
+
+def package_rows(headers, compiled):
     for one in headers:
         sample = "compiles" if "sample" in compiled[one.name, one.arch] else "fails"
-        lines.append(f"| {one.name} ({one.arch}) | {one.version} | {arguments(one)} arguments | {sample} |")
-    return "\n".join(lines) + "\n"
+        yield [f"{one.name} ({one.arch})", one.version, f"{arguments(one)} arguments", sample]
+
+
+def table(forms, headers, compiled, ran, gpl):
+    """Documentation/porting/forms.md"""
+    releases = list(dict.fromkeys(one.release for one in headers))
+    return documents.filled(
+        "forms.md", forms=documents.table(f"| form | call | until | told by | {' | '.join(releases)} | series | gup.cocci | |",
+                                          form_rows(forms, headers, compiled, ran, gpl, releases), " --- |"),
+        packages=documents.table("| package | version | get_user_pages() | sample |",
+                                 package_rows(headers, compiled), " --- |"))
 
 
 def main(options):

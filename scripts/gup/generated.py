@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 
-from gup import arch, cli, cparse, git, guest, initramfs, kernel, killed, limits
+from gup import arch, cli, cparse, git, guest, kernel, killed, limits
 from gup import mutantfile, mutantjob, mutationreport, operators, results, schema, series
 from gup.cli import BUILD, ROOT, Failure, note
 from gup.packages import need
@@ -113,17 +113,15 @@ class Subject:
         return kernel.digest(self.kernel.workspace.git.text("rev-parse", "HEAD:mm/tests"))[:8]
 
     def see_all_functions(self):
-        """gcc says which functions it compiles, ctags which there are in any configuration."""
+        """gcc says which functions it compiles."""
         listing = self.folder / "functions"
         listing.unlink(missing_ok=True)
         gcc = cli.logged([*self.words, "-aux-info", str(listing), "-fsyntax-only", str(self.path)], self.folder / "functions.log",
                    cwd=self.kernel.out)
         here = set(re.findall(rf"/\* {re.escape(str(self.path))}:\d+:.F \*/ .*?(\w+) \(", cli.text_of(listing)))
-        ctags, lines = cli.said(["ctags", "-x", "--c-kinds=f", str(self.path)])
-        if gcc or ctags or here != set(self.source.functions):
+        if gcc or here != set(self.source.functions):
             raise Failure("check", f"clang and gcc differ about the functions: {' '.join(sorted(here ^ set(self.source.functions)))}",
                           "cparse.py has to see them all")
-        note(f"{len(here)} functions, and {len(lines) - len(here)} that this configuration does not compile")
 
     def build(self, mutants):
         """A kernel with these, and the tree is what it was then. What nothing defines, since only a
@@ -171,7 +169,7 @@ def boot_job(the_kernel, image, expected, first=()):
     """What mutantjob.py has to know of a boot."""
     timeout, silent = PATIENCE[the_kernel.arch.name]
     words = [*the_kernel.boot_arguments(), f"kunit.timeout={timeout}", "GUP_MUTANT"]
-    return {"boot": guest.Machine(the_kernel.arch).command(image, initramfs.boot_words(the_kernel, words)),
+    return {"boot": guest.Machine(the_kernel.arch).command(image, words),
             "silent": silent, "expected": expected, "first": dict(first)}
 
 
@@ -179,7 +177,7 @@ def unmutated(the_kernel, image, *more):
     """(results and skips, lines of the console), all as without a mutant."""
     folder, job = results.new(), boot_job(the_kernel, image, (0, 0))
     words = [word.replace("GUP_MUTANT", " ".join(["gup_mutant=0", *more])) for word in job["boot"]]
-    ended = guest.run(words, folder, limits.SILENT * the_kernel.arch.slow)
+    ended = guest.run(words, folder, limits.SILENT)
     lines = cli.text_of(folder / "console.log").splitlines(True)
     counts = mutantjob.counts(lines)
     verdict, by = mutantjob.judge(lines, ended["end"], counts)
@@ -214,9 +212,7 @@ def progress(text, done, number):
 
 
 def prepared(options):
-    cli.stage("deps", "packages")
-    need("fetch", "build", "clang", "parallel", *options.arch.packages)
-    the_kernel = kernel.Kernel(mutantfile.prepared_tree(), "reference", options.arch, options.jobs)
+    the_kernel = mutantfile.prepared_kernel(options, "clang", "parallel")
     the_kernel.build()
     cli.stage("parse", FILE)
     return Subject(the_kernel)

@@ -130,16 +130,15 @@ def size(path):
     return path.stat().st_size if path and path.exists() else 0
 
 
-def watch(process, log, silent=limits.SILENT, also=None, stopped=(), until=None):
+def watch(process, log, silent=limits.SILENT, also=None, until=None):
     """Copy the console; return why the run is over: exit, panic, nothing (printed), silent,
-    flood, enough (says until() of what was printed), or None if something is in stopped. The
-    second value is the silence allowed."""
+    flood, or enough (says until() of what was printed); and the silence allowed."""
     silence, progress = limits.Silence(process.pid), limits.Progress()
     end, printed, tail, panic, looked, news, grown = None, 0, b"", None, 0.0, False, 0
     os.set_blocking(process.stdout.fileno(), False)
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        while not end and not stopped:
+        while not end:
             selector.select(LOOK)
             # Not the end of its output: what it has started may hold that open.
             ended = process.poll() is not None

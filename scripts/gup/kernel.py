@@ -19,12 +19,11 @@ import hashlib
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import time
 import types
 
-from gup import cli, kconfig, suites
+from gup import cli, suites
 from gup.arch import X86
 from gup.cli import CACHE, ROOT, Failure, lines_of, note, text_of
 from gup.packages import need
@@ -33,6 +32,7 @@ CONFIGS = ROOT / "configs"
 FRAGMENTS = CONFIGS / "fragments"
 CCACHE = {"CCACHE_DIR": str(CACHE / "ccache"), "CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1",
           "CCACHE_COMPILERCHECK": "content"}
+LOST = re.compile(r"^WARNING: .*\nRequested value: +(.*)\nActual value: *(.*)", re.M)
 NOBODY = {"KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970", "KBUILD_BUILD_USER": "gup",
           "KBUILD_BUILD_HOST": "localhost", "KBUILD_BUILD_VERSION": "1"}
 
@@ -130,7 +130,7 @@ class Kernel:
     def parts(self):
         """What decides what a clean tree builds to, but for the tree."""
         return [*self.fragments, *self.headers, *sorted(self.folder.iterdir()), self.arch, pathlib.Path(__file__),
-                kconfig, version(self.arch.compiler)]
+                version(self.arch.compiler)]
 
     def tree_parts(self):
         """The tree, but for the kernel's own documentation."""
@@ -153,12 +153,12 @@ class Kernel:
         """Status. Nothing of the day, the user or the machine may get into the objects: a
         kernel can be made again to the byte, and ccache hits across trees and clones."""
         return cli.logged(
-            ["make", "-C", str(self.tree), f"O={self.out}", f"ARCH={self.arch.make}", f"CC=ccache {self.arch.compiler}",
+            ["make", "-C", str(self.tree), f"O={self.out}", f"ARCH={self.arch.name}", f"CC=ccache {self.arch.compiler}",
              "LOCALVERSION=", *self.make_words, f"-j{self.jobs}", *words], log, env={**os.environ, **CCACHE, **NOBODY})
 
     def configure(self):
-        """Merge the fragments and see that each option survived. A .config that comes out the
-        same keeps its time, so that make does not look at it again."""
+        """Merge the fragments. A .config that comes out the same keeps its time, so that make does not
+        look at it again."""
         stamp, config, done = self.config_stamp(), self.out / ".config", self.out / "configured"
         if config.exists() and text_of(done) == digest(stamp, config):
             return
@@ -167,27 +167,34 @@ class Kernel:
         log = self.out / "config.log"
         if cli.logged(["scripts/kconfig/merge_config.sh", *["-n"] * (self.over == "allnoconfig"), "-O", str(self.out),
                        *map(str, self.fragments)], log, cwd=self.tree,
-                      env=dict(os.environ, ARCH=self.arch.make, LOCALVERSION="")):
+                      env=dict(os.environ, ARCH=self.arch.name, LOCALVERSION="")):
             cli.complain("\n".join(text_of(log).splitlines()[-10:]))
             raise Failure("config", f"merge_config.sh failed, see {log}", "look at the fragments in configs/")
-        lost = kconfig.lost(config, self.fragments)
-        if lost:
-            for line in lost[1:]:
-                cli.complain(f"error: {line}")
-            raise Failure("config", lost[0], "look at the option's dependencies in Kconfig: "
-                          "a fragment must name those as well")
+        self.refuse_lost(log)
         if before and before[0] == config.read_bytes():
             os.utime(config, ns=(before[1].st_atime_ns, before[1].st_mtime_ns))
         done.write_text(digest(stamp, config))
 
+    def refuse_lost(self, log):
+        """merge_config.sh looks whether each option has survived, and warns of those that have not."""
+        lost = []
+        for option, found in LOST.findall(text_of(log)):
+            names = [path.name for path in self.fragments if f"\n{option}" in path.read_text()]
+            lost.append(f"{option}, which {' and '.join(names)} wants, is {found or 'not there'}")
+        for line in lost[1:]:
+            cli.complain(f"error: {line}")
+        if lost:
+            raise Failure("config", lost[0], "look at the option's dependencies in Kconfig: "
+                          "a fragment must name those as well")
+
     # -------------------------------------------------------------------------------- build
 
     def build(self):
-        """Configure and make, or nothing where the same was built."""
+        """Configure and make, or nothing where the same was built. Was there something to do?"""
         stamp, built, clean = self.stamp(), self.out / "built", not self.workspace.local
         if clean and self.image.exists() and text_of(built) == stamp:
             cli.stage("build", f"unchanged: {self.image}")
-            return
+            return False
         built.unlink(missing_ok=True)
         need("build")
         cli.need_space(self.out, 300)
@@ -197,6 +204,7 @@ class Kernel:
         # The tree may have been edited meanwhile; then this stamp would lie.
         if clean and not self.workspace.dirty():
             built.write_text(stamp)
+        return True
 
     def make_targets(self, clean):
         """Show the first error and where the rest is."""
@@ -258,10 +266,3 @@ def remove_unused(folder, days=60):
     for path in folder.glob("*"):
         if time.time() - path.stat().st_mtime > days * 86400:
             path.unlink(missing_ok=True)
-
-
-def remove_old(folder, keep):
-    """All but the newest in a folder of the cache."""
-    kept = [path for path in folder.iterdir() if path.is_dir() and not path.suffix]
-    for path in sorted(kept, key=lambda path: path.stat().st_mtime)[:-keep]:
-        shutil.rmtree(path, ignore_errors=True)

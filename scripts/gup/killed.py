@@ -6,38 +6,12 @@ hang or a warning alone has not: that is a crash, and kills nothing.
 """
 
 import fnmatch
-import re
 
 from gup import splat, verdict
+from gup.ktap import what_was_said
 
-SAID = re.compile(r"(EXPECTATION|ASSERTION) FAILED")
 # What judge() says of a boot, the worst first.
 STATES = ("fails", "crashes", "absent", "passes")
-
-
-def what_was_said(lines):
-    """{test: lines of KUnit} for each test that failed by an expectation. A guest that dies
-    in a test gives no result for it: what it said until then is kept under its case."""
-    stack, said, found = [], [], {}
-    for line in lines:
-        text = splat.plain(line)
-        started = re.match(r"\s*# Subtest: (.*)", text)
-        result = re.match(r"\s*(not )?ok \d+ ([^#]*)", text)
-        if started:
-            stack, said = stack + [started[1]], []
-        elif result:
-            name = result[2].strip()
-            if stack and stack[-1] == name:
-                stack.pop()
-            if said and result[1]:
-                found[".".join([*stack, name])] = said
-            said = []
-        elif said or SAID.search(text):
-            said.append(text.strip())
-    case = re.match(r"# (\w+): ", said[0]) if said else None
-    if case and stack:
-        found[f"{stack[0]}.{case[1]}"] = said
-    return found
 
 
 def matches(name, glob):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Is the KTAP report of a console whole?
+"""What a console says of each test, and is its KTAP report whole?
 
 kunit.py reads results and goes on where something is missing: it takes a torn line for a
 result of another name, a suite without a plan for one of any length, and of two reports
@@ -8,6 +8,7 @@ the first. So the shape is checked here, by itself and strictly: each group of r
 1 to its end, and a result of its own that agrees with them.
 """
 
+import itertools
 import re
 
 from gup.splat import MESSAGE, STAMP, plain
@@ -126,3 +127,43 @@ def read(lines):
     if not report.whole:
         return report.counts, f"the report ends early: {report.where()}"
     return report.counts, None
+
+
+# ------------------------------------------------------------------- what tests say
+
+BEGAN = re.compile(r" *# Subtest: (.*)")
+ENDED = re.compile(r" *(not ok|ok) \d+ ([^#]*)(# SKIP)?")
+SAID = re.compile(r"(EXPECTATION|ASSERTION) FAILED")
+
+
+def told(lines):
+    """(names from the suite on, "ok", "not ok" or "skip", has it tests below, what was said since the one before)
+    of each result of a console, as good as that is; at last (names, None, False, what was said) of where it ends."""
+    stack, said = [], []
+    for line in map(plain, lines):
+        began, ended = BEGAN.match(line), ENDED.match(line)
+        if began:
+            stack, said = [*stack, began[1].strip()], []
+        elif ended:
+            name = ended[2].strip()
+            group = stack[-1:] == [name]
+            stack = stack[:-1] if group else stack
+            yield [*stack, name], "skip" if ended[3] else ended[1], group, said
+            said = []
+        else:
+            said.append(line.strip())
+    yield stack, None, False, said
+
+
+def what_was_said(lines):
+    """{test: lines of KUnit} for each test that failed by an expectation. A guest that dies
+    in a test gives no result for it: what it said until then is kept under its case."""
+    found = {}
+    for path, word, _, said in told(lines):
+        said = list(itertools.dropwhile(lambda text: not SAID.search(text), said))
+        case = re.match(r"# (\w+): ", said[0]) if said else None
+        if said and word == "not ok":
+            found[".".join(path)] = said
+        elif case and path and not word:
+            found[f"{path[0]}.{case[1]}"] = said
+    return found

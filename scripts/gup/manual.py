@@ -11,19 +11,17 @@ by hand. What the kernel-doc of mm/gup.c has goes into the place of these lines:
     @@example                   src/NAME.c, which scripts/check --kernel compiles
 """
 
-import difflib
 import importlib
 import re
 import subprocess
 import sys
 import textwrap
 
-from gup import cli, source
+from gup import cli, documents, source
 from gup.cli import ROOT, Failure
 from gup.packages import need
 from gup.workspace import Workspace
 
-USAGE = "scripts/manual [--check]"
 PAGES = ROOT / "Documentation/man9"
 ERROR = re.compile(r"%-(E[A-Z0-9]+) - (.*)")
 # None of them may find anything.
@@ -138,9 +136,7 @@ def pages(tree):
 def wrong(tree):
     """What is not as it must be, as lines."""
     for path, content in pages(tree).items():
-        old = path.read_text() if path.is_file() else ""
-        yield from list(difflib.unified_diff(old.splitlines(), content.splitlines(), path.name,
-                                             "what scripts/manual makes", lineterm="", n=0))[:20]
+        yield from documents.difference(path, content)[:20]
         for checker in CHECKERS:
             done = subprocess.run([*checker.split(), str(path)], check=False, capture_output=True, text=True)
             found = done.stderr + (done.stdout if checker.startswith("mandoc") else "")

@@ -9,6 +9,8 @@ import tempfile
 from gup import source
 from gup.cli import ROOT, Failure, note, write
 from gup.git import Git
+from gup.kernel import Kernel
+from gup.packages import need
 from gup.refresh import DIFF
 from gup.workspace import Workspace
 
@@ -21,10 +23,16 @@ def prepared_tree():
         refuse_local="mutants are to differ from the series by one bug")
 
 
+def prepared_kernel(options, *groups):
+    """The reference configuration of it, not built yet; groups: of packages.py that the verb needs as well."""
+    need("fetch", "build", *groups, *options.arch.packages)
+    return Kernel(prepared_tree(), "reference", options.arch, options.jobs)
+
+
 class Mutant:
     """A patch with a header: fields, a blank line, an explanation."""
 
-    ONE, MANY = ("Subject", "Brings-back", "Runs", "Config", "Where"), ("Killed-by",)
+    ONE, MANY = ("Subject", "Brings-back", "Runs", "Where"), ("Killed-by",)
 
     def __init__(self, path):
         self.path, self.name = path, path.stem
@@ -53,7 +61,6 @@ class Mutant:
         if not runs or int(runs[1] or 1) > int(runs[2]):
             self.complain("'Runs:' is N, or K/N for K of N boots")
         self.needed, self.runs = int(runs[1] or 1), int(runs[2])
-        self.config = self.fields.get("Config", ["reference"])[0]
         self.where = self.fields.get("Where", [""])[0]
         self.hunks = list(hunks(self.diff))
         self.files = sorted({path for path, _ in self.hunks})

@@ -27,10 +27,8 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-from gup import guest, killed, schema, splat  # pylint: disable=wrong-import-position
+from gup import guest, ktap, schema, splat  # pylint: disable=wrong-import-position
 
-RESULT = re.compile(r"^ *(not )?ok \d+ (?!.*# SKIP)")
-SKIP = re.compile(r"^ *ok \d+ .*# SKIP")
 LEAF = re.compile(r"^ +not ok \d+ ")
 CRASH = {"bug", "oops", "panic", "general-protection"}  # kinds of splat.py
 STUCK = {"rcu-stall", "hung-task", "lockup"}  # a busy host can make these, too
@@ -45,7 +43,7 @@ class Told:
     def __call__(self, data):
         *lines, self.rest = (self.rest + data.decode(errors="replace")).split("\n")
         for line in map(splat.plain, lines):
-            self.said = self.said or bool(killed.SAID.search(line))
+            self.said = self.said or bool(ktap.SAID.search(line))
             if self.said and LEAF.match(line):
                 return True
         return False
@@ -53,13 +51,13 @@ class Told:
 
 def counts(lines):
     """(results, of them skipped)"""
-    text = [splat.plain(line) for line in lines]
-    return sum(bool(RESULT.match(line)) for line in text), sum(bool(SKIP.match(line)) for line in text)
+    words = [word for _, word, _, _ in ktap.told(lines)]
+    return sum(word in ("ok", "not ok") for word in words), words.count("skip")
 
 
 def judge(lines, end, expected):
     """(verdict, by what)"""
-    said = killed.what_was_said(lines)
+    said = ktap.what_was_said(lines)
     if said:
         return "killed", next(iter(said))
     text = [splat.plain(line).strip() for line in lines]

@@ -24,17 +24,16 @@ import pathlib
 import re
 import time
 
-from gup import arch, assertions, boot, cli, generated, guest, initramfs, kernel, killed, ktap, limits, mutantfile, results, series
+from gup import arch, assertions, boot, cli, generated, guest, kernel, killed, ktap, limits, mutantfile, results, series
 from gup import splat, verdict
 from gup.cli import CACHE, Failure, note, text_of
 from gup.killed import judge, kernel_glob, worst
 from gup.mutantfile import load
 from gup.packages import need
 
-USAGE = "scripts/mutants [OPTION]..."
-EXCLUDE = ("--generate --sample --assertions --refresh --list --part --config --changed --again --keep-going --timeout",
-           "--sample --refresh --list --only --part --config --changed --again --keep-going --timeout",
-           "--refresh --list --only --part --config --arch --changed --again --keep-going --timeout --jobs",
+EXCLUDE = ("--generate --sample --assertions --refresh --list --part --changed --again --keep-going --timeout",
+           "--sample --refresh --list --only --part --changed --again --keep-going --timeout",
+           "--refresh --list --only --part --arch --changed --again --keep-going --timeout --jobs",
            "--list --arch --changed --again --keep-going --timeout --jobs", "--changed --again")
 KEPT = CACHE / "mutants"
 
@@ -59,7 +58,6 @@ def options(parser):
     add(parser, "--changed", "leave out the mutants that have a kept verdict (killed or survived)")
     add(parser, "--again", "run also what has a kept verdict")
     add(parser, "--keep-going", "do not stop at the first mutant that is not killed")
-    add(parser, "--config NAME", "the mutants for this configuration (reference)", kernel.named, default="reference")
     add(parser, "--arch NAME", f"one of: {' '.join(arch.ARCHES)}. On um a mutant takes seconds, but not each can be "
         "tried", arch.named, default=arch.X86)
     boot.timeout_and_jobs(parser)
@@ -68,20 +66,14 @@ def options(parser):
 # --------------------------------------------------------------------- selecting
 
 def selected(options):
-    """Those that were asked for, and those of them that want another configuration."""
+    """Those that were asked for."""
     mutants = load()
     for glob in options.only:
         if not any(fnmatch.fnmatchcase(mutant.name, glob) for mutant in mutants):
             raise Failure("usage", f"no mutant matches '{glob}'", "scripts/mutants --list shows them")
     if options.only:
         mutants = [mutant for mutant in mutants if any(fnmatch.fnmatchcase(mutant.name, glob) for glob in options.only)]
-    if options.part:
-        mutants = series.part(mutants, options.part)
-    others = [mutant for mutant in mutants if mutant.config != options.config]
-    if len(others) == len(mutants):
-        raise Failure("usage", f"no mutant of those chosen is for the configuration {options.config}",
-                      f"--config {others[0].config}, for example" if others else None)
-    return [mutant for mutant in mutants if mutant not in others], others
+    return series.part(mutants, options.part) if options.part else mutants
 
 
 def kept(key):
@@ -104,15 +96,14 @@ def keep(key, outcome):
 def booter(the_kernel, silent):
     """What boots the tests of one glob, and returns what judge() wants to know. A guest is not
     stopped at a warning: the test behind it may still fail, and that is what counts."""
-    machine, initrd = guest.probe(the_kernel.arch), initramfs.make(the_kernel)
+    machine = guest.probe(the_kernel.arch)
     # One filter is enough: what a mutant names is not slow.
     words = [word for word in the_kernel.boot_arguments() if not word.startswith("kunit.filter=")]
 
     def boot_one(folder, glob):
         folder.mkdir(parents=True)
-        named = initramfs.boot_words(the_kernel, [*words, f"kunit.filter_glob={kernel_glob(glob)}"])
-        command = machine.command(the_kernel.image, named, initrd)
-        ended = guest.run(command, folder, silent * the_kernel.arch.slow)
+        command = machine.command(the_kernel.image, [*words, f"kunit.filter_glob={kernel_glob(glob)}"])
+        ended = guest.run(command, folder, silent)
         results.kunit_parse(the_kernel.tree, folder)
         lines = text_of(folder / "console.log").splitlines(True)
         if not any(line.strip() for line in lines):
@@ -129,8 +120,8 @@ class Run:
     """Some mutants, and what became of them. "boot" is what booter() returned; "key" has all that
     decides a verdict, but for the mutant."""
 
-    def __init__(self, mutants, key, architecture, config, folder, again=False):
-        self.mutants, self.key, self.arch, self.config, self.folder = mutants, key, architecture, config, folder
+    def __init__(self, mutants, key, architecture, folder, again=False):
+        self.mutants, self.key, self.arch, self.folder = mutants, key, architecture, folder
         self.not_here = f"not on {architecture.name}"  # the verdict on one that can tell nothing there
         self.boot, self.unmutated, self.since = None, None, 0
         found = {} if again else {mutant.name: kept(self.key_of(mutant.path)) for mutant in mutants}
@@ -273,7 +264,7 @@ class Run:
         missing = [mutant.name for mutant in self.mutants if mutant.name not in self.outcomes]
         counts = {what: sum(o["verdict"] == what for o in outcomes) for what in ("killed", *BAD, self.not_here)}
         cli.save(self.folder / "result.json", {
-            "key": self.key, "config": self.config, "arch": self.arch.name, "base": self.base, "counts": counts,
+            "key": self.key, "arch": self.arch.name, "base": self.base, "counts": counts,
             "not_run": missing, "mutants": outcomes})
         (self.folder / "table").write_text("".join(row(o) + "\n" for o in outcomes))
         bad = [o for o in outcomes if o["verdict"] in BAD]
@@ -315,7 +306,7 @@ def show(mutants):
 def run_all(run, the_kernel, options):
     workspace = the_kernel.workspace
     the_kernel.configure()
-    if run.arch is not arch.X86 or run.wants_base() or kernel.packages(run.config):  # an init wants a tool of the build
+    if run.arch is not arch.X86 or run.wants_base():
         the_kernel.build()
     run.boot = booter(the_kernel, options.timeout or limits.SILENT)
     if run.arch is not arch.X86:
@@ -346,18 +337,13 @@ def main(options):
         workspace = mutantfile.prepared_tree()
         cli.stage("refresh", f"kunit/mutants/ from {workspace.tree}")
         return mutantfile.refresh(workspace.tree, workspace.head)
-    kernel.check_arch(options.config, options.arch)
-    mutants, others = selected(options)
+    mutants = selected(options)
     if options.list:
         return show(mutants)
-    cli.stage("deps", "packages")
-    need("fetch", "build", *options.arch.packages, *kernel.packages(options.config))
-    the_kernel = kernel.Kernel(mutantfile.prepared_tree(), options.config, options.arch, options.jobs)
-    for mutant in others:
-        note(f"left out, wants --config {mutant.config}: {mutant.name}")
+    the_kernel = mutantfile.prepared_kernel(options)
     key = kernel.digest(the_kernel.tree_parts(), *results.decides(the_kernel, mutantfile, killed, splat, verdict, ktap),
                         pathlib.Path(__file__))
-    run = Run(mutants, key, options.arch, options.config, results.new(), options.again)
+    run = Run(mutants, key, options.arch, results.new(), options.again)
     if options.changed:
         run.mutants = run.missing
     if run.missing:

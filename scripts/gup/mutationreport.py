@@ -3,13 +3,11 @@
 
 import collections
 
-from gup import cli, operators, plot
+from gup import documents, operators, plot
 from gup.arch import ARCHES
-from gup.cli import ROOT, Failure, lines_of
+from gup.cli import ROOT, Failure, matched
 
-MUTATION = ROOT / "Documentation/mutation.md"
 PICTURE = ROOT / "Documentation/mutation/functions.svg"
-TEMPLATE = ROOT / "Documentation/templates/mutation.md"
 REASONS = ROOT / "kunit/mutation-reasons"
 ORIGINAL = "original"
 DROPPED = {
@@ -33,10 +31,8 @@ CLASSES = {
 def reasons(rows):
     """{key: class}. A line for what is no more, or has been told by a test, is stale."""
     found = {}
-    for line in lines_of(REASONS):
-        key, kind, why = (*line.split(None, 2), "", "")[:3]
-        if kind not in ("equivalent", "unreachable") or len(why.split()) < 3:
-            raise Failure("check", f"kunit/mutation-reasons: not 'KEY equivalent REASON' or 'KEY unreachable REASON': {line}")
+    for key, kind in matched(REASONS, r"(\S+) (equivalent|unreachable) \S+ \S+ \S.*",
+                             "'KEY equivalent REASON' or 'KEY unreachable REASON'", "check"):
         if key not in rows or rows[key]["class"] not in ("survived", "not tried"):
             is_now = rows[key]["class"] if key in rows else "made by no operator"
             raise Failure("check", f"kunit/mutation-reasons: {key} is {is_now}", "remove the line")
@@ -86,25 +82,12 @@ def table(rows, field):
     groups = collections.defaultdict(list)
     for row in rows:
         groups[row[field]].append(row)
-    yield f"| {field} | mutants | dropped | {' | '.join(CLASSES)} | score |"
-    yield "| --- |" + " ---: |" * (len(CLASSES) + 3)
+    cells = []
     for name, of_name in groups.items():
         counts = collections.Counter(row["class"] for row in of_name)
-        cells = [len(of_name), sum(counts[one] for one in DROPPED), *(counts[one] for one in CLASSES)]
-        yield f"| `{name}` | {' | '.join(str(cell or '') for cell in cells)} | {score(of_name)} |"
-
-
-def all_classes(rows):
-    counts = collections.Counter(row["class"] for row in rows)
-    yield from ("| class | mutants | |", "| --- | ---: | --- |")
-    for name, what in (DROPPED | CLASSES).items():
-        yield f"| {name} | {counts[name]} | {what} |"
-
-
-def all_operators():
-    yield from ("| operator | what | in the literature |", "| --- | --- | --- |")
-    for name, (_, what, known) in operators.TABLE.items():
-        yield f"| `{name}` | {what.replace('|', chr(92) + '|')} | {known} |"
+        numbers = [len(of_name), sum(counts[one] for one in DROPPED), *(counts[one] for one in CLASSES)]
+        cells.append([f"`{name}`", *(number or "" for number in numbers), score(of_name)])
+    return documents.table(f"| {field} | mutants | dropped | {' | '.join(CLASSES)} | score |", cells)
 
 
 def draw(rows):
@@ -132,17 +115,16 @@ def write_all(rows):
         by_key[key]["class"] = kind
     rows = [row for key, row in by_key.items() if key != ORIGINAL]
     by_operator = sorted(rows, key=lambda row: [*operators.TABLE, row["operator"]].index(row["operator"]))
-    values = {"CLASSES": "\n".join(all_classes(rows)), "OPERATORS": "\n".join(all_operators()),
-              "BY_OPERATOR": "\n".join(table(by_operator, "operator")),
-              "BY_FUNCTION": "\n".join(table(rows, "function")), "MUTANTS": str(len(rows)),
-              "TRIED": str(sum(any(row[name] for name in ARCHES) for row in rows)), "SCORE": score(rows),
-              "SCORE_WITHOUT": score(rows, ("equivalent", "unreachable")),
-              "FUNCTIONS": str(len({row["function"] for row in rows})),
-              "UNTRIED": ", ".join(f"{number} on {name}" for name, number in untried(rows, by_key[ORIGINAL]).items())}
-    text = TEMPLATE.read_text()
-    for name, value in values.items():
-        text = text.replace(f"@{name}@", value)
-    cli.write(MUTATION, text)
-    draw(rows)
     counts = collections.Counter(row["class"] for row in rows)
+    documents.fill(
+        "mutation.md", mutants=len(rows), functions=len({row["function"] for row in rows}), score=score(rows),
+        tried=sum(any(row[name] for name in ARCHES) for row in rows),
+        score_without=score(rows, ("equivalent", "unreachable")),
+        untried=", ".join(f"{number} on {name}" for name, number in untried(rows, by_key[ORIGINAL]).items()),
+        classes=documents.table("| class | mutants | |", (
+            [name, counts[name], what] for name, what in (DROPPED | CLASSES).items()), "| --- | ---: | --- |"),
+        operators=documents.table("| operator | what | in the literature |", (
+            [f"`{name}`", documents.cell(what), known] for name, (_, what, known) in operators.TABLE.items()), " --- |"),
+        by_operator=table(by_operator, "operator"), by_function=table(rows, "function"))
+    draw(rows)
     return by_key, f"{len(rows)} mutants: " + ", ".join(f"{counts[name]} {name}" for name in DROPPED | CLASSES if counts[name])

@@ -21,7 +21,7 @@ PACKAGES = {
     "selftests": "/sbin/mkfs.ext4:e2fsprogs /usr/include/numa.h:libnuma-dev "
                  "/usr/include/sys/capability.h:libcap-dev /usr/include/liburing.h:liburing-dev",
     "coverage": "gcovr",
-    "clang": "/usr/lib/python3/dist-packages/clang/cindex.py:python3-clang ctags:universal-ctags",
+    "clang": "/usr/lib/python3/dist-packages/clang/cindex.py:python3-clang",
     "parallel": "parallel",
     "manual": "groff:groff-base man:man-db mandoc",
     "sphinx": "/usr/bin/sphinx-build:python3-sphinx",

@@ -113,7 +113,7 @@ def boot(kernel, machine, folder, suites, glob=None, *, keep_going=False, silent
     command = machine.command(kernel.image, words, initrd)
     save(folder, describe(kernel, machine, suites, glob, keep_going), command, kernel, initrd)
     cli.stage("boot", f"{machine}; suites: {' '.join(suites) or 'none'}")
-    guest.run(command, folder, (silent or limits.SILENT) * kernel.arch.slow)
+    guest.run(command, folder, silent or limits.SILENT)
     cli.stage("verdict", "kunit.py parse, splats, taint")
     kunit_parse(kernel.tree, folder)
     cli.stage_end()

@@ -12,6 +12,7 @@ import pathlib
 import re
 
 from gup import cli, splat
+from gup.documents import filled, table
 
 RESULTS = ("pass", "fail", "skip", "xfail")
 GOOD = ("pass", "xfail")
@@ -196,38 +197,32 @@ def cell(text):
     return text.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
 
 
-def markdown(run, base, series, lines):
-    """Documentation/selftests.md."""
-    out = ["<!-- SPDX-License-Identifier: GPL-2.0 -->",
-           "<!-- Written by: " + run["command"] + " -->",
-           "# The kernel's own selftests, base against series", "",
-           f"`tools/testing/selftests/mm` of each tree, on Linux {run['version']} with {run['base']} (base)",
-           f"and with {run['series']} (series), in the configuration `configs/{run['config']}`. Counts of test",
-           "cases; a program that reports none is one by its exit status. A case that passes on the base",
-           "must be there and pass on the series; but a failure that comes now and then on one and the",
-           "same kernel decides nothing.", "",
-           "| test | base: pass | fail | skip | xfail | series: pass | fail | skip | xfail |",
-           "| --- |" + " ---: |" * 8]
-    totals = [collections.Counter(), collections.Counter()]
+def count_rows(guests, lines):
+    totals = [collections.Counter() for _ in guests]
     for line in lines:
-        cells = []
-        for total, guest in zip(totals, (base, series)):
-            numbers = counts(guest.runs, line.commands)
-            total.update(numbers)
-            cells += [str(numbers[result]) for result in RESULTS]
-        out.append(f"| {cell(line.text)} | " + " | ".join(cells) + " |")
-    out.append("| all | " + " | ".join(str(total[result]) for total in totals for result in RESULTS) + " |")
-    for result, title in (("fail", "What fails"), ("skip", "What is skipped")):
-        table = []
-        for line in lines:
-            old, new = (not_passed(guest.runs, line, result) for guest in (base, series))
-            for what in dict.fromkeys(old + new):
-                where = "both" if what in old and what in new else "base" if what in old else "series"
-                where += ", now and then" if line.flaky else ""
-                table.append(f"| {cell(line.text)} | {where} | {cell(what)} |")
-        out += ["", f"## {title}", ""]
-        out += ["| test | on | case, and what it says |", "| --- | --- | --- |", *table] if table else ["Nothing."]
-    return "\n".join(out) + "\n"
+        numbers = [counts(guest.runs, line.commands) for guest in guests]
+        for total, of_guest in zip(totals, numbers):
+            total.update(of_guest)
+        yield [cell(line.text), *(of_guest[result] for of_guest in numbers for result in RESULTS)]
+    yield ["all", *(total[result] for total in totals for result in RESULTS)]
+
+
+def table_of(guests, lines, result):
+    """What failed, or was skipped, and where."""
+    rows = []
+    for line in lines:
+        old, new = (not_passed(guest.runs, line, result) for guest in guests)
+        for what in dict.fromkeys(old + new):
+            where = "both" if what in old and what in new else "base" if what in old else "series"
+            rows.append([cell(line.text), where + ", now and then" * line.flaky, cell(what)])
+    return table("| test | on | case, and what it says |", rows, " --- |") if rows else "Nothing."
+
+
+def markdown(run, guests, lines):
+    """Documentation/selftests.md."""
+    head = "| test | base: pass | fail | skip | xfail | series: pass | fail | skip | xfail |"
+    return filled("selftests.md", **run, counts=table(head, count_rows(guests, lines)),
+                  **{result: table_of(guests, lines, result) for result in ("fail", "skip")})
 
 
 def judge(base, series, flaky=()):
@@ -271,7 +266,7 @@ def conclude(folder, run, lines):
     verdict, why, details = judge(base, series, flaky)
     cli.indented(details)
     totals = {guest.name: counts(guest.runs, guest.runs) for guest in (base, series)}
-    (folder / "selftests.md").write_text(markdown(run, base, series, lines))
+    (folder / "selftests.md").write_text(markdown(run, (base, series), lines))
     cli.save(folder / "result.json", {
         **run, "verdict": verdict, "why": why, "totals": totals, "worse": compare(base.runs, series.runs, flaky)[0],
         "pins": {guest.name: guest.pins for guest in (base, series)},

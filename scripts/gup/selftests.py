@@ -27,7 +27,6 @@ from gup.kernel import CONFIGS, Kernel, digest
 from gup.packages import need
 from gup.workspace import Workspace
 
-USAGE = "scripts/selftests [OPTION]..."
 EXCLUDE = ("--list --markdown --again --timeout --jobs",)
 LIST = CONFIGS / "selftests/tests"
 # Two more CPUs than the machine may have: the tests that move pages want them.
@@ -137,17 +136,12 @@ def build_tests(the_kernel):
 def make_disk(folder):
     """An ext4, for the guest to copy to a RAM disk. Busybox makes an ext2 only."""
     disk, packed = folder / "disk", folder / "disk.gz"
-    if packed.exists():
-        return packed
-    disk.unlink(missing_ok=True)
     with open(disk, "wb") as file:
         file.truncate(256 << 20)
     if subprocess.run(["mkfs.ext4", "-q", "-b", "4096", "-E", "lazy_itable_init=0,nodiscard", disk], check=False,
                       env=dict(os.environ, PATH=os.environ["PATH"] + ":/sbin")).returncode:
         raise Failure("environment", f"mkfs.ext4 made no file system in {disk}", "look at the disk space")
-    new = packed.with_name("disk.gz.new")
-    new.write_bytes(gzip.compress(disk.read_bytes(), 1, mtime=0))
-    new.rename(packed)
+    packed.write_bytes(gzip.compress(disk.read_bytes(), 1, mtime=0))
     disk.unlink()
     return packed
 
@@ -202,7 +196,6 @@ def main(options):
     if options.list:
         print("\n".join(command for line in lines for command in line.commands))
         return None
-    cli.stage("deps", "packages")
     need("fetch", "build", "boot", "initramfs", "selftests")
     kernels = source.choose()
     sections = [entry.section for entry in series.Series().entries]

@@ -107,11 +107,7 @@ class Series:
 
     def select(self, selection=ALL):
         """The entries that are wanted."""
-        first = len(self.entries) if selection.first is None else selection.first
-        if first > len(self.entries):
-            raise Failure("usage", f"the series has {len(self.entries)} patches, not {first}",
-                          f"choose a number from 0 to {len(self.entries)}")
-        chosen = self.entries[:first]
+        chosen = self.entries[:selection.first]
         wanted = chosen if selection.topics is None else [
             e for name in selection.topics for e in self.named(name, topics_only=True)]
         out = [e for name in selection.without for e in self.named(name)]

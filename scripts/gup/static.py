@@ -15,9 +15,9 @@ import collections
 import fnmatch
 import re
 import subprocess
-import warnings
+import sys
 
-from gup import splat
+from gup import cli, splat
 from gup.checkeach import fixes
 from gup.cli import EXIT_CODES, ROOT
 from gup.mutantfile import load
@@ -52,15 +52,14 @@ def text(name):
 
 def spdx():
     for name in files():
-        if name not in NO_TAG and not name.endswith((".patch", "/cover")):
-            if not re.search(r"SPDX-License-Identifier: GPL-2\.0", "\n".join(text(name).splitlines()[:5])):
-                yield f"{name}: no SPDX tag in its first lines"
-    for name in files():
         if name.endswith(".patch"):
             new = re.findall(r"^--- /dev/null\n\+\+\+ b/(.*)\n@@.*\n((?:\+.*\n){1,2})", text(name), re.M)
             for path, head in new:
                 if "SPDX-License-Identifier" not in head and not path.endswith(".kunitconfig"):
                     yield f"{name}: {path} is added without an SPDX tag"
+        elif name not in NO_TAG and not name.endswith("/cover"):
+            if "SPDX-License-Identifier: GPL-2.0" not in "\n".join(text(name).splitlines()[:5]):
+                yield f"{name}: no SPDX tag in its first lines"
 
 
 def neutral():
@@ -128,14 +127,8 @@ def readme():
 
 
 def python():
-    for name in files():
-        if name.endswith(".py"):
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("error")
-                    compile(text(name), name, "exec", dont_inherit=True)
-            except (SyntaxError, Warning) as problem:
-                yield f"{name}: {problem}"
+    return cli.wrong([sys.executable, "-W", "error", "-X", "pycache_prefix=" + str(cli.scratch()), "-m", "compileall", "-q",
+                      *(ROOT / name for name in files() if name.endswith(".py"))])
 
 
 def allowlist():

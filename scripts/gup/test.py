@@ -3,26 +3,25 @@
 failed; a failed step does not stop the others.
 
 Each time:
-  static   scripts/check --static
-  fetch    the kernel is there, or comes
-  harness  scripts/tests: the scripts themselves, against small fakes
-  um       scripts/boot --arch um: the whole series on User Mode Linux
-  fixes    scripts/check --fixes --arch um: without each fix the tests of it fail
+  static     scripts/check --static: this repository
+  fetch      scripts/tree fetch: the kernel is there, or comes
+  harness    scripts/tests/run.py: the scripts themselves, against small fakes
+  um         scripts/boot --arch um: the whole series on User Mode Linux
+  fixes      scripts/check --fixes --arch um: without each fix the tests of it fail
   generated  scripts/mutants --sample 20 --arch um: bugs that nobody chose, others for each series
-  boot     scripts/boot: the whole series on x86_64
-  kernel   scripts/check --kernel
+  boot       scripts/boot: the whole series on x86_64
+  kernel     scripts/check --kernel: the patches
 
 One of these each time, in turn; ~/.cache/gup-series/turn has the last one:
-  bench    scripts/bench: no figure is over its limit in kunit/bench-gate
-  each     scripts/check --each: a part of the patches, another one for each series
-  mutants  scripts/mutants: a part of the seeded bugs, another one for each series
-  fixes_x86  scripts/check --fixes: the same for those that User Mode Linux cannot show
-  selftests  scripts/selftests: of the kernel's own tests those that are about GUP
-  sample   scripts/boot --config sample: a driver against the manual page, and a
-           program that uses it
-  forms    scripts/forms --release 5.10: each old form, on an old kernel and with the series
-  kunit_um   kunit.py run --kunitconfig mm/tests, as its users run it, with one
-             CPU and with two
+  bench      scripts/bench: no figure is over its limit in kunit/bench-gate
+  each       scripts/check --each --part auto/24: a part of the patches, another one for each series
+  mutants    scripts/mutants --keep-going --part auto/45: the same of the seeded bugs
+  fixes_x86  scripts/check --fixes: those that User Mode Linux cannot show
+  selftests  scripts/selftests --only gup_test --only gup_longterm: those of the kernel that are about GUP
+  sample     scripts/boot --config sample --suite gup_legacy: a driver against the manual page, and a
+             program that uses it
+  forms      scripts/forms --release 5.10: each old form, on an old kernel and with the series
+  kunit_um   kunit.py run --kunitconfig mm/tests, as its users run it, with one CPU and with two
   kunit_x86  the same for x86_64, with its own and with our guest
 
 Without arguments what is for each time, and the next one of the others; "all" is everything.
@@ -43,16 +42,10 @@ from gup.kernel import CCACHE
 from gup.packages import need
 from gup.workspace import Workspace
 
-USAGE = "scripts/test [STEP]..."
-ALWAYS = ["static", "fetch", "harness", "um", "fixes", "generated", "boot", "kernel"]
-IN_TURN = ["bench", "each", "mutants", "fixes_x86", "selftests", "sample", "forms", "kunit_um", "kunit_x86"]
-# What a step runs. The first kind counts by itself, the second is good or not; others have a function.
-COUNTED = {"static": "check --static", "harness": "tests/run.py", "fixes": "check --fixes --arch um",
-           "kernel": "check --kernel", "bench": "bench", "each": "check --each --part auto/24",
-           "generated": "mutants --sample 20 --arch um", "mutants": "mutants --keep-going --part auto/45",
-           "fixes_x86": "check --fixes", "forms": "forms --release 5.10"}
-ONE = {"fetch": "tree fetch", "selftests": "selftests --only gup_test --only gup_longterm",
-       "sample": "boot --config sample --suite gup_legacy"}
+# As above; a step without a command has a function, and so have two that look at what scripts/boot leaves.
+ALWAYS, IN_TURN = (re.findall(r"^  (\w+) ", part, re.M) for part in __doc__.split("in turn;"))
+COMMANDS = dict(re.findall(r"^  (\w+) +scripts/([^:]+): ", __doc__, re.M))
+NO_COUNTS = ("fetch", "selftests", "sample")  # these are good or not
 TURN = CACHE / "turn"  # which of IN_TURN was the last one
 SCRIPTS = ROOT / "scripts"
 LATEST = BUILD / "results/latest"
@@ -90,12 +83,12 @@ class Steps(Checks):
         self.add(f"{self.name}: {what}", [what])
 
     def step(self, name):
-        if name in COUNTED:
-            self.counted(COUNTED[name])
-        elif name in ONE:
-            self.add(f"scripts/{ONE[name]}", wrong(command(ONE[name])))
-        else:
+        if hasattr(self, f"step_{name}"):
             getattr(self, f"step_{name}")()
+        elif name in NO_COUNTS:
+            self.add(f"scripts/{COMMANDS[name]}", wrong(command(COMMANDS[name])))
+        else:
+            self.counted(COMMANDS[name])
 
     def counted(self, words):
         """Run it and adopt its last line "N passed, N failed"."""

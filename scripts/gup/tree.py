@@ -12,12 +12,11 @@ from gup.cli import Failure, note
 from gup.packages import need
 from gup.workspace import BRANCH, Workspace
 
-USAGE = "scripts/tree VERB [--tree DIR]"
 VERBS = ("fetch", "apply", "refresh", "status")
 
 
 def options(parser):
-    parser.add_argument("verb", nargs="?", metavar="VERB", help=", ".join(VERBS))
+    parser.add_argument("verb", metavar="VERB", choices=VERBS, help=", ".join(VERBS))
     cli.option(parser, "--tree DIR", "use the kernel in DIR (a clone, a checkout or an unpacked tarball of the "
                "series' version) as the base; nothing in DIR is changed")
 
@@ -78,9 +77,6 @@ def status(workspace):
 
 
 def main(options):
-    if options.verb not in VERBS:
-        raise cli.usage(f"unknown argument '{options.verb}'" if options.verb else
-                        "which verb: fetch, apply, refresh or status?")
     need("fetch")
     workspace = Workspace(source.choose(options.tree))
     kernel = workspace.source

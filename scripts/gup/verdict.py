@@ -48,21 +48,6 @@ def suites_of(kunit):
     return suites
 
 
-def expectations(text, most=3):
-    """What KUnit said about the first expectations that failed."""
-    shown = []
-    starts = [i for i, line in enumerate(text) if re.search(r"(EXPECTATION|ASSERTION) FAILED", line)]
-    for start in starts[:most]:
-        shown.append(text[start].strip())
-        for line in text[start + 1:start + 8]:
-            if re.match(r"\s*(# |(not )?ok |KTAP)", line):
-                break
-            shown.append("  " + line.strip())
-    if len(starts) > most:
-        shown.append(f"and {len(starts) - most} more, see console.log")
-    return shown
-
-
 def own_functions(tree):
     """What is defined in mm/gup.c and in the suites."""
     names = set()
@@ -75,9 +60,7 @@ def own_functions(tree):
 
 def explained_races():
     """{glob of a report's title: reason} from kunit/kcsan-explained."""
-    pairs = [line.split(":", 1) for line in cli.text_of(ROOT / "kunit/kcsan-explained").splitlines()
-             if line.strip() and not line.startswith("#")]
-    return {glob.strip(): reason.strip() for glob, reason in pairs}
+    return dict(cli.matched(ROOT / "kunit/kcsan-explained", r"([^:]+): *(\S.*)", "'TITLE: reason'"))
 
 
 class Run:
@@ -184,7 +167,9 @@ def details(run, verdict):
     for field, word in (("failures", "failed"), ("skips", "skipped")):
         names = run.names(field)
         if names:
-            return [f"{word}: {name}" for name in names[:20]] + expectations(run.text)
+            said = [lines[:8] for lines in ktap.what_was_said(run.lines).values()]
+            more = [f"and {len(said) - 3} more, see console.log"] if len(said) > 3 else []
+            return [*(f"{word}: {name}" for name in names[:20]), *sum(said[:3], []), *more]
     return []
 
 

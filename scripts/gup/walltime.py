@@ -16,11 +16,10 @@ import statistics
 import subprocess
 import time
 
-from gup.cli import ROOT, Failure
+from gup.cli import Failure
+from gup.documents import table
 from gup.figures import key_of, ratio
 
-# What performance-time.md is made of.
-TEXT = ROOT / "Documentation/templates/performance-time.md"
 # A row that takes a page table lock for each page in base.
 LOCKED = ("layout", "order0", "slow_pin", "write")
 
@@ -139,27 +138,27 @@ def cell(row, name):
     return f"{form(row[name])} ({span(*row[f'{name}_span'], form)})"
 
 
-def document(result, titles, command):
-    """Documentation/performance-time.md, of a result.json."""
+def document(result, titles):
+    """What Documentation/performance-time.md has of a result.json."""
     rows, (other, *_) = result["rows"], [*result["also"].values(), []]
     price = result["lock_ns"]
-    yield TEXT.read_text().format(
-        command=command, cpu=result["cpu"], runs=len(rows[0]["rounds"]["base"]), rows=len(rows), **counts(rows),
-        base_locks=result["base"]["locked_instructions"], series_locks=result["series"]["locked_instructions"],
-        lock_price="" if price is None else f"To take and release a\n  lock costs {price:.1f} ns.",
-        per_page=figure(result["clock"]["step"] / 4096), **result["clock"]).rstrip("\n")
+    return {"cpu": result["cpu"], "runs": len(rows[0]["rounds"]["base"]), "rows": len(rows), **counts(rows),
+            "base_locks": result["base"]["locked_instructions"], "series_locks": result["series"]["locked_instructions"],
+            "lock_price": "" if price is None else f"To take and release a\n  lock costs {price:.1f} ns.",
+            "per_page": figure(result["clock"]["step"] / 4096), **result["clock"], "tables": tables(rows, other, titles)}
+
+
+def tables(rows, other, titles):
+    """Lines of one for each group; other: the same rows with locks, or none."""
     with_locks = {key_of(row): row for row in other}
     for group, (title, _) in titles.items():
         of_group = [row for row in rows if row["group"] == group]
-        if not of_group:
-            continue
-        yield from ("", f"## {title}", "",
-                    "| | base | series | ratio |" + " base, with locks | series | ratio |" * bool(other),
-                    "| --- |" + " ---: |" * (6 if other else 3))
-        for row in of_group:
-            pair = [one for one in (row, with_locks.get(key_of(row))) if one]
-            name = f"{row['layout']}, {row['row']}, " + (str(row["per_call"]) if group == "call" else row["access"])
-            yield f"| {name} | " + " | ".join(cell(one, which) for one in pair for which in ("base", "series", "ratio")) + " |"
+        shown = ([f"{row['layout']}, {row['row']}, " + (str(row["per_call"]) if group == "call" else row["access"]),
+                  *(cell(one, which) for one in (row, with_locks.get(key_of(row))) if one
+                    for which in ("base", "series", "ratio"))] for row in of_group)
+        if of_group:
+            yield from ("", f"## {title}", "")
+            yield from table("| | base | series | ratio |" + " base, with locks | series | ratio |" * bool(other), shown)
 
 
 def cpu_name():

@@ -73,7 +73,6 @@ EXTRAVERSION =
 # What the real one does with these targets, in small.
 allnoconfig:
 	grep -h '^CONFIG_' $(KCONFIG_ALLCONFIG) | grep -v -w -f unknown > $(O)/.config
-	cat forced >> $(O)/.config
 bzImage:
 	mkdir -p $(O)/mm $(O)/arch/x86/boot
 	for file in mm/*.c; do echo "  CC      $$file"; $(CC) -c $$file -o $(O)/$${file%.c}.o || exit 1; done
@@ -111,8 +110,6 @@ KERNEL = {
     "mm/tests/huge.config": "",
     "mm/Makefile": "# SPDX-License-Identifier: GPL-2.0\nobj-y += gup.o\n",
     "unknown": "CONFIG_NOTHING\n",
-    "forced": "".join(f"{line[len('#CHECK#'):]}\n" for path in sorted((ROOT / "configs/fragments").iterdir())
-                      for line in path.read_text().splitlines() if line.startswith("#CHECK#")),
     ".gitignore": "*.o\n",
 }
 

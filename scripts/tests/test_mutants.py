@@ -16,7 +16,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from sandbox import (CODES, GOOD, HANG, HEAD, ROOT, TAIL, Result, SandboxTest, fingerprint,  # noqa: E402
                      git, ktap, kunit_parse, programs, write_files)
 
-from gup import cli, killed, mutantfile, mutants, series  # noqa: E402
+from gup import cli, mutantfile, mutants, series  # noqa: E402
+from gup.ktap import what_was_said  # noqa: E402
 from gup.git import Git  # noqa: E402
 
 # A qemu that looks into the kernel: what it prints is decided by the symbol in it.
@@ -180,17 +181,15 @@ class InsideTest(MutantsTest):
         if options.refresh:
             mutantfile.refresh(self.tree_of, git(self.tree_of, "rev-parse", "HEAD"))
             return "pass", ""
-        chosen, others = mutants.selected(options)
+        chosen = mutants.selected(options)
         if options.list:
             mutants.show(chosen)
             return "pass", ""
-        for one in others:
-            print(f"left out, wants --config {one.config}: {one.name}")
         number = len(list((self.repo / "build").glob("results/*")))
         results = self.repo / f"build/results/{number}-mutants"
         results.mkdir(parents=True)
         git(self.tree_of, "update-index", "-q", "--refresh")  # the tree is a copy
-        run = mutants.Run(chosen, "key", options.arch, options.config, results, options.again)
+        run = mutants.Run(chosen, "key", options.arch, results, options.again)
         run.boot = self.guest
         if options.changed:
             run.mutants = run.missing
@@ -330,11 +329,10 @@ class BadInput(MutantsTest):
         self.bad("usage", "mutants", "--colour", names=["--colour", "--help"])
         self.bad("usage", "mutants", "--only", names=["--only"])
         self.bad("usage", "mutants", "--only", "x*", names=["no mutant matches 'x*'", "--list"])
-        self.bad("usage", "mutants", "--config", "fast", names=["fast", "reference"])
         self.bad("usage", "mutants", "--jobs", "0", names=["--jobs"])
         for part in ("3/2", "0/2", "1", "x/2"):
             self.bad("usage", "mutants", "--part", part, names=[part])
-        self.assertIn("Usage: scripts/mutants", self.good("mutants", "--help").output)
+        self.assertIn("usage: scripts/mutants", self.good("mutants", "--help").output)
 
     def test_list_needs_no_kernel(self):
         self.killed("b")
@@ -358,14 +356,6 @@ class BadFiles(InsideTest):
         self.bad("check", "mutants", "--list", names=["no diff"])
         path.unlink()
         self.bad("check", "mutants", "--list", names=["holds no mutant"])
-
-    def test_another_configuration(self):
-        self.killed()
-        self.mutant("late", "late", Config="debug")
-        result = self.good("mutants")
-        self.assertIn("left out, wants --config debug: late", result.output)
-        self.assertEqual(list(self.verdicts()), ["killed"])
-        self.bad("usage", "mutants", "--only", "late", names=["--config debug"])
 
 
 class KeptTest(MutantsTest):
@@ -586,7 +576,7 @@ class Units(unittest.TestCase):
 
     def test_what_was_said_belongs_to_the_next_result(self):
         text = failing({"s": {"a": "ok", "one": "not ok", "b": "not ok"}}).splitlines()
-        said = killed.what_was_said(text)
+        said = what_was_said(text)
         self.assertEqual(list(said), ["s.one"])
         self.assertEqual(said["s.one"][0], "# one: EXPECTATION FAILED at mm/tests/x.c:7")
 

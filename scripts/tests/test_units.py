@@ -10,7 +10,7 @@ from unittest import mock
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from sandbox import ROOT, write_files  # noqa: E402
 
-from gup import cli, kconfig, refresh, results, series, splat, suites, verdict  # noqa: E402
+from gup import cli, refresh, results, series, splat, suites, verdict  # noqa: E402
 
 LOGS = ROOT / "scripts/tests/logs"
 
@@ -214,13 +214,6 @@ class Topics(unittest.TestCase):
         self.assertEqual([new for _, new in refresh.numbered(self.series, placed)],
                          ["one/0001-b.patch", "one/0002-new.patch", "one/0003-a.patch", "two/0001-a.patch",
                           "four/0001-b.patch"])
-
-
-class Config(unittest.TestCase):
-    def test_options(self):
-        text = "CONFIG_A=y\n# CONFIG_B is not set\n#CHECK#CONFIG_C=n\nCONFIG_D=\"x y\"\n# words\n"
-        self.assertEqual(kconfig.options(text), {"CONFIG_A": "y", "CONFIG_B": "n", "CONFIG_D": '"x y"'})
-        self.assertEqual(kconfig.options(text, check=True), {"CONFIG_C": "n"})
 
 
 class Tables(unittest.TestCase):

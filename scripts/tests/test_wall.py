@@ -14,7 +14,7 @@ from contextlib import redirect_stdout
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from sandbox import CODES, ROOT, write_files  # noqa: E402
 
-from gup import benchreport, cli, performance, walltime  # noqa: E402
+from gup import benchreport, cli, documents, walltime  # noqa: E402
 
 
 def line(layout="order0", row="slow_pin", took=40960, pages=4096):
@@ -190,13 +190,13 @@ class Report(unittest.TestCase):
 
     def test_the_documentation(self):
         self.report("time-locks")
-        saved, performance.ROOT = performance.ROOT, self.top
+        saved, documents.FOLDER = documents.FOLDER, self.top / "Documentation"
         (self.top / "Documentation").mkdir()
         try:
             with redirect_stdout(io.StringIO()):
-                performance.write(self.top, "scripts/bench --x", True)
+                benchreport.write(self.top, "scripts/bench --x")
         finally:
-            performance.ROOT = saved
+            documents.FOLDER = saved
         text = (self.top / "Documentation/performance-time.md").read_text()
         for part in ("    scripts/bench --x\n", "with 15 guests of each kernel by turns", "for 1 of 3 rows; 2 are faster, 0 slower",
                      "has 34 instructions with", "and 29 in series", "lock costs 10.0 ns.", "no TLB", "sigprocmask()",
