@@ -156,7 +156,7 @@ def main(options):
         kind, summary = "pass", benchreport.report_times(top, names[1:])
     else:
         gated = any(entry.section == "batch" for entry in series.Series().entries)
-        kind, summary = benchreport.report(top, benchreport.GATE if gated else None)
+        kind, summary = benchreport.report(top, benchreport.gate_of(options.config) if gated else None)
     cli.passed(kind, summary)
     if options.docs:
         benchreport.write(top, shlex.join(["scripts/bench", *now.words]))

@@ -18,6 +18,12 @@ GATE = ROOT / "kunit/bench-gate"
 ABSOLUTE = ("kunit-default", "gup-test")
 
 
+def gate_of(config):
+    """A configuration may have limits of its own."""
+    own = ROOT / f"configs/{config}/gate"
+    return own if own.exists() else GATE
+
+
 def print_table(rows, limits):
     print(f"    {'instructions per page':44} {'base':>9} {'series':>9} {'ratio':>7}"
           + (f" {'at most':>9}" if limits else ""))
@@ -201,7 +207,7 @@ def limits(gate):
 
 
 TABLE_PAGES = 512	# that a page table maps
-BREATHE_PAGES = 32	# GUP_BREATHE of mm/gup.c
+LOCK_PAGES = 32	# GUP_LOCK_PAGES of mm/gup.c
 
 
 def stretches(rows):
@@ -213,7 +219,7 @@ def stretches(rows):
             yield f"{layout}, fast_pin: interrupts off", *(f"{row[side] * row['pages']:.0f}" for side in SIDES)
     for layout, order in (("order0", 0), ("order4", 4), ("order9", 9)):
         if row := by_key.get((layout, "slow_pin")):
-            held, waited = (f"{row['series'] * pages:.0f}" for pages in (TABLE_PAGES, max(BREATHE_PAGES, 1 << order)))
+            held, waited = (f"{row['series'] * pages:.0f}" for pages in (TABLE_PAGES, max(LOCK_PAGES, 1 << order)))
             yield f"{layout}, slow_pin: lock held", f"{row['base']:.0f}", f"{held}, if somebody waits {waited}"
 
 
@@ -228,7 +234,7 @@ def write(results, command):
     pictures = plot.draw(result["rows"], folder)
     documents.fill(
         "performance.md", command=command, config=result["config"], grown=f"{result['gup_text_grown']:+}",
-        **{side: result[side]["gup_text"] for side in SIDES}, pages=TABLE_PAGES, breathe=BREATHE_PAGES,
+        **{side: result[side]["gup_text"] for side in SIDES}, pages=TABLE_PAGES, breathe=LOCK_PAGES,
         pictures="".join(f"\n\n![{title}](performance/{name})" for name, title in pictures),
         limits=limits(result["gate"]) if result["gate"] else "", tables=tables(result["rows"]),
         stretches=documents.table("| | base | series |", stretches(result["rows"])))
