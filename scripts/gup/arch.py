@@ -1,40 +1,95 @@
 # SPDX-License-Identifier: GPL-2.0
 """The architectures of --arch: all that differs between them, but for what configs/arch/NAME/
-has in place of configs/fragments/."""
+says of their kernel: fragments, boot arguments, and which options it lacks."""
 
+import platform
 from typing import NamedTuple
 
 from gup.cli import usage
 
 
 class Arch(NamedTuple):
-    """An architecture, and the guest that its kernel boots in."""
-    name: str  # as the kernel's make has it, too
+    """An architecture, and the guest that its kernel boots in. Where there are several of one
+    family (page sizes, depths of the page tables), the first has the family's name."""
+    name: str
     image: str  # what boots, in the folder of the build
-    end: str  # the line of a guest that has done all
-    off: str  # what an init calls to end the guest
-    packages: tuple  # groups of packages.py, beside those that every build needs
+    packages: tuple = ()  # groups of packages.py, beside those that every build needs
     emulator: tuple = ()  # QEMU and its machine; none for a kernel that is a program
-    compiler: str = "gcc"
+    make: str = ""  # what the kernel's make calls it, if not NAME
+    cross: str = ""  # what the names of its compiler and binutils begin with
+    family: str = ""  # whose folder below configs/arch/ it has, if not NAME
+    fragments: tuple = ()  # of that folder, beside those of the configuration
+    arguments: tuple = ()  # to boot with, beside those of that folder
+    cpu: str = "max"
     cpus: int = 2
     memory: str = "4G"
+    off: str = "reboot"  # what an init calls to end the guest
+    end: str = r"reboot: Restarting system"  # the line of a guest that has done all
 
     @property
     def machine(self):
         return "QEMU" if self.emulator else "UML"
 
+    @property
+    def arch(self):
+        """ARCH= of the kernel's make."""
+        return self.make or self.name
+
+    @property
+    def folder(self):
+        """In configs/arch/."""
+        return self.family or self.name
+
+    @property
+    def compiler(self):
+        return f"{self.cross}gcc"
+
+    @property
+    def boots(self):
+        """Or is it only compiled?"""
+        return bool(self.emulator) or self.off == "halt"
+
+    @property
+    def is_host(self):
+        """Can an accelerator run it here?"""
+        return self.name == platform.machine()
+
     def suffix(self, config):
         """Of the folder that this configuration is built in."""
         if self is X86:
             return config
-        return self.name if config == "reference" else f"{self.name}-{config}"
+        build = "-".join([self.folder, *(name.removesuffix(".config") for name in self.fragments)])
+        return build if config == "reference" else f"{build}-{config}"
 
 
-X86 = Arch("x86_64", "arch/x86/boot/bzImage", r"reboot: (Restarting system|machine restart)", "reboot",
-           ("boot",), ("qemu-system-x86_64", "-bios", "qboot.rom", "-serial", "stdio"))
+PC = ("-bios", "qboot.rom", "-serial", "stdio")
+VIRT = ("-machine", "virt", "-serial", "stdio")
+
+X86 = Arch("x86_64", "arch/x86/boot/bzImage", ("boot",), ("qemu-system-x86_64", *PC),
+           end=r"reboot: (Restarting system|machine restart)")
 # To reboot a UML is to run it again.
-UM = Arch("um", "linux", r"reboot: System halted", "halt", (), cpus=1, memory="2G")
-ARCHES = {arch.name: arch for arch in (X86, UM)}
+UM = Arch("um", "linux", cpus=1, memory="2G", off="halt", end=r"reboot: System halted")
+I386 = Arch("i386", "arch/x86/boot/bzImage", ("boot",), ("qemu-system-i386", *PC), memory="2G",
+            end=r"reboot: (Restarting system|machine restart)")
+ARM64 = Arch("arm64", "arch/arm64/boot/Image", ("arm64",), ("qemu-system-aarch64", *VIRT), cross="aarch64-linux-gnu-",
+             cpu="max,pauth-impdef=on")
+RISCV64 = Arch("riscv64", "arch/riscv/boot/Image", ("riscv64",), ("qemu-system-riscv64", *VIRT), make="riscv",
+               cross="riscv64-linux-gnu-", cpu="rv64")
+S390X = Arch("s390x", "arch/s390/boot/bzImage", ("s390x",),
+             ("qemu-system-s390x", "-machine", "s390-ccw-virtio", "-serial", "stdio"), make="s390",
+             cross="s390x-linux-gnu-")
+PPC64LE = Arch("ppc64le", "vmlinux", ("ppc64le",), ("qemu-system-ppc64", "-machine", "pseries", "-serial", "stdio"),
+               make="powerpc", cross="powerpc64le-linux-gnu-", cpu="power9")
+# Of families and of rows that stand for another page size or depth of the tables.
+ARCHES = {row.name: row for row in (
+    X86, UM, I386, ARM64, RISCV64, S390X, PPC64LE,
+    I386._replace(name="i386-pae", make="i386", family="i386", fragments=("pae.config",)),
+    ARM64._replace(name="arm64-16k", make="arm64", family="arm64", fragments=("16k.config",)),
+    ARM64._replace(name="arm64-64k", make="arm64", family="arm64", fragments=("64k.config",)),
+    ARM64._replace(name="arm64-nolpa2", make="arm64", family="arm64", cpu="max,pauth-impdef=on,lpa2=off"),
+    RISCV64._replace(name="riscv64-sv39", family="riscv64", arguments=("no4lvl",)),
+    PPC64LE._replace(name="ppc64le-hash", family="ppc64le", arguments=("disable_radix",)),
+)}
 
 
 def named(name):

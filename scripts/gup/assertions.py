@@ -4,7 +4,7 @@
 kunit/perturb.h, which each file of mm/tests includes here, numbers the assertions and lets the one that is named on
 the command line see the opposite of what it sees. One boot tells which test is the first to reach each; then each is
 tried with that test alone (mutantjob.py). It is reached then, and its report arrives; what in mm/gup.c makes it
-fail is for mutants to show. What no test reaches is listed: on UML that is what kunit/um-lacks leaves out, and
+fail is for mutants to show. What no test reaches is listed: on UML that is what kunit/lacks/um leaves out, and
 KUNIT_FAIL(), which a failure alone reaches.
 """
 

@@ -59,7 +59,7 @@ class Verified:
         self.workspace = Workspace(source.choose(), prefix=True).prepare(refuse_local=REFUSE)
         kernel = Kernel(self.workspace, "reference", architecture)
         self.fixed = digest(*results.decides(kernel, ktap, lacks, results, splat, suites, verdict),
-                            pathlib.Path(__file__), ROOT / "kunit/um-lacks")
+                            pathlib.Path(__file__), *sorted(lacks.FOLDER.iterdir()))
 
     def check(self, name, selection, decides, run):
         """decides(commit) is what decides beside the tree of what is selected; run(kernel, that) returns

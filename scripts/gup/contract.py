@@ -13,10 +13,9 @@ import json
 import pathlib
 import re
 
-from gup import cli, documents
+from gup import cli, documents, lacks
 from gup.cli import BUILD, ROOT, Failure
 from gup.ktap import told
-from gup.lacks import um_lacks
 
 EXCLUDE = ("--check --um",)
 
@@ -93,13 +92,13 @@ def read_reasons():
 
 def check_um(tests):
     """What a run on UML leaves out without a reason."""
-    lacks, alone, _, _ = um_lacks()
+    missing, alone, _, _ = lacks.of("um")
     table, _ = cells(tests)
     reasons = read_reasons()
-    problems = [f"no test on um: {clause} on {kind}" for kind in KINDS if kind not in lacks
+    problems = [f"no test on um: {clause} on {kind}" for kind in KINDS if kind not in missing
                 for clause in CLAUSES
                 if (clause, kind) not in {*table, *alone} and reason_of(reasons, clause, kind) is None]
-    return problems + [f"kunit/um-lacks: '{kind}' is no kind" for kind in sorted(lacks - set(KINDS))]
+    return problems + [f"kunit/lacks/um: '{kind}' is no kind" for kind in sorted(missing - set(KINDS))]
 
 
 def reason_of(reasons, clause, kind):
@@ -188,7 +187,7 @@ def options(parser):
     parser.add_argument("results", nargs="?", metavar="RESULTS", type=pathlib.Path, default=BUILD / "results/latest")
     cli.option(parser, "--check", "write nothing; fail if the table is not current")
     cli.option(parser, "--um", "RESULTS is a run of scripts/boot --arch um: write nothing; fail if it leaves a cell "
-               "empty that kunit/um-lacks does not name")
+               "empty that kunit/lacks/um does not name")
 
 
 def main(options):

@@ -4,8 +4,7 @@
 import json
 import pathlib
 
-from gup import cli, verdict
-from gup.lacks import um_lacks
+from gup import cli, lacks, verdict
 
 
 class Checks:
@@ -47,14 +46,14 @@ def kunit(path):
 
 
 def um(cpus, path):
-    """The same on User Mode Linux, of which kunit/um-lacks says what it skips: what it skips
+    """The same on User Mode Linux, of which kunit/lacks/um says what it skips: what it skips
     besides, and what it does not skip, has failed."""
-    lacks = um_lacks()
-    named = {name for name, reason in {**lacks.skipped, **lacks.slow}.items()
+    found = lacks.of("um")
+    named = {name for name, reason in {**found.skipped, **found.slow}.items()
              if cpus == 1 or not reason.startswith("one CPU")}
     skipped = set(verdict.leaves(json.loads(pathlib.Path(path).read_text()))["SKIP"])
-    wrong = [f"skipped, and kunit/um-lacks does not say so: {name}" for name in sorted(skipped - named)]
-    wrong += [f"not skipped, but kunit/um-lacks says so: {name}" for name in sorted(named - skipped)]
+    wrong = [f"skipped, and kunit/lacks/um does not say so: {name}" for name in sorted(skipped - named)]
+    wrong += [f"not skipped, but kunit/lacks/um says so: {name}" for name in sorted(named - skipped)]
     cli.indented(wrong)
     passed, failed, _ = kunit(path)
     return [passed, failed + len(wrong), len(skipped & named)]

@@ -79,7 +79,7 @@ class Machine:
     def __init__(self, arch, emulate=None):
         """emulate: why there must be no accelerator."""
         self.arch, self.cpus, self.memory = arch, arch.cpus, arch.memory
-        self.cpu = "max"  # "" for QEMU's own choice, which is that of kunit.py
+        self.cpu = arch.cpu  # "" for QEMU's own choice, which is that of kunit.py
         self.thread = "multi"  # or single, which -icount wants
         self.extra = []
         self.accel, self.why = ("tcg", emulate) if emulate else self.choose_accelerator()
@@ -87,6 +87,8 @@ class Machine:
     def choose_accelerator(self):
         if not self.arch.emulator:
             return "native", f"{self.arch.machine} is a program: nothing is emulated"
+        if not self.arch.is_host:
+            return "tcg", f"no accelerator runs {self.arch.name} here: using TCG"
         if not os.path.exists("/dev/kvm"):
             return "tcg", "no /dev/kvm: using TCG"
         if not os.access("/dev/kvm", os.W_OK):

@@ -2,13 +2,14 @@
 """A configuration of a prepared tree, and the kernel that it builds to.
 
 A configuration is a folder of configs/, in which "fragments" names files of configs/fragments/;
-configs/arch/NAME/ has what an architecture has in their place. Beside it there may be
+configs/arch/NAME/ has what an architecture has in their place, its boot arguments, and "lacks": options
+that it cannot have, with the reason. Beside "fragments" there may be
 
     over       what the fragments are merged over, allnoconfig if it is not there
     make       words for make
     targets    for make, beside the kernel
     header.h   is included before all else
-    cmdline    boot arguments, beside configs/cmdline
+    cmdline    boot arguments, beside configs/cmdline and the architecture's
     expect     lines that the console must have, as regular expressions
     arches     the architectures it is for, if not for all
     init       is run in the guest behind the suites, with "files" and "programs"
@@ -91,7 +92,7 @@ class Kernel:
             self.headers = sorted(CONFIGS.glob("*/header.h"))  # one may include others
             self.make_words.append(f"KCPPFLAGS=-include {self.folder}/header.h")
         self.fragments, self.left_out = [], []
-        for name in fragments or lines_of(self.folder / "fragments"):
+        for name in [*(fragments or lines_of(self.folder / "fragments")), *arch.fragments]:
             if name in leave_out:
                 continue
             path = self.own(FRAGMENTS / name)
@@ -106,8 +107,13 @@ class Kernel:
 
     def own(self, path):
         """The architecture's file of this name, or the one for all."""
-        own = CONFIGS / "arch" / self.arch.name / path.name
+        own = CONFIGS / "arch" / self.arch.folder / path.name
         return own if own.is_file() else path
+
+    def lacks(self):
+        """{option: reason}: what the architecture cannot have."""
+        path = CONFIGS / "arch" / self.arch.folder / "lacks"
+        return dict(cli.matched(path, r"(\w+): (\S.*)", "'OPTION: reason'")) if path.is_file() else {}
 
     def has_needs(self, fragment):
         """A fragment may be for what a patch of the series brings, and says so by
@@ -122,15 +128,15 @@ class Kernel:
         return [] if "suites.config" in self.left_out else found
 
     def boot_arguments(self):
-        return [word for path in (self.own(CONFIGS / "cmdline"), self.folder / "cmdline")
-                for line in lines_of(path) for word in line.split()]
+        files = (CONFIGS / "cmdline", CONFIGS / "arch" / self.arch.folder / "cmdline", self.folder / "cmdline")
+        return [word for path in files for line in lines_of(path) for word in line.split()] + [*self.arch.arguments]
 
     # -------------------------------------------------------------------------------- keys
 
     def parts(self):
         """What decides what a clean tree builds to, but for the tree."""
-        return [*self.fragments, *self.headers, *sorted(self.folder.iterdir()), self.arch, pathlib.Path(__file__),
-                version(self.arch.compiler)]
+        return [*self.fragments, *self.headers, *sorted(self.folder.iterdir()), self.arch, self.lacks(),
+                pathlib.Path(__file__), version(self.arch.compiler)]
 
     def tree_parts(self):
         """The tree, but for the kernel's own documentation."""
@@ -153,8 +159,8 @@ class Kernel:
         """Status. Nothing of the day, the user or the machine may get into the objects: a
         kernel can be made again to the byte, and ccache hits across trees and clones."""
         return cli.logged(
-            ["make", "-C", str(self.tree), f"O={self.out}", f"ARCH={self.arch.name}", f"CC=ccache {self.arch.compiler}",
-             "LOCALVERSION=", *self.make_words, f"-j{self.jobs}", *words], log, env={**os.environ, **CCACHE, **NOBODY})
+            ["make", "-C", str(self.tree), f"O={self.out}", f"ARCH={self.arch.arch}",
+             f"CROSS_COMPILE={self.arch.cross}", f"CC=ccache {self.arch.compiler}", "LOCALVERSION=", *self.make_words, f"-j{self.jobs}", *words], log, env={**os.environ, **CCACHE, **NOBODY})
 
     def configure(self):
         """Merge the fragments. A .config that comes out the same keeps its time, so that make does not
@@ -167,7 +173,7 @@ class Kernel:
         log = self.out / "config.log"
         if cli.logged(["scripts/kconfig/merge_config.sh", *["-n"] * (self.over == "allnoconfig"), "-O", str(self.out),
                        *map(str, self.fragments)], log, cwd=self.tree,
-                      env=dict(os.environ, ARCH=self.arch.name, LOCALVERSION="")):
+                      env=dict(os.environ, ARCH=self.arch.arch, CROSS_COMPILE=self.arch.cross, LOCALVERSION="")):
             cli.complain("\n".join(text_of(log).splitlines()[-10:]))
             raise Failure("config", f"merge_config.sh failed, see {log}", "look at the fragments in configs/")
         self.refuse_lost(log)
@@ -177,10 +183,15 @@ class Kernel:
 
     def refuse_lost(self, log):
         """merge_config.sh looks whether each option has survived, and warns of those that have not."""
-        lost = []
+        lost, lacks = [], self.lacks()
         for option, found in LOST.findall(text_of(log)):
+            if lacks.pop(re.sub("CONFIG_(.*)=.*", r"\1", option), None):
+                continue
             names = [path.name for path in self.fragments if f"\n{option}" in path.read_text()]
             lost.append(f"{option}, which {' and '.join(names)} wants, is {found or 'not there'}")
+        wanted = "".join(map(text_of, self.fragments))
+        lost += [f"configs/arch/{self.arch.folder}/lacks has {option}, which is there"
+                 for option in lacks if f"CONFIG_{option}=" in wanted]
         for line in lost[1:]:
             cli.complain(f"error: {line}")
         if lost:
@@ -251,12 +262,12 @@ class Kernel:
         line = last if what is None else lines[what]
         raise Failure("build", line.removeprefix(f"{self.tree}/"), f"the whole log is {log}")
 
-    def make_object(self, name):
-        """Configured and compiled, whatever was there before."""
+    def make_object(self, name, *words):
+        """Configured and compiled, whatever was there before; words: more of them for make."""
         self.configure()
         made, log = self.out / name, self.out / "object.log"
         made.unlink(missing_ok=True)
-        if self.make(log, name):
+        if self.make(log, *words, name):
             self.explain(log)
         return made
 

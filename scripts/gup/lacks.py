@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What kunit/um-lacks says that a run on User Mode Linux cannot have."""
+"""What kunit/lacks/NAME says that a run on an architecture cannot have, or with a configuration."""
 
 import collections
 
+from gup.arch import ARCHES
 from gup.cli import ROOT, matched
 
-# What a run on UML cannot have; of tests, which are skipped or slow, the reasons.
+FOLDER = ROOT / "kunit/lacks"
+# What a run cannot have; of tests, which are skipped or slow, the reasons.
 Lacks = collections.namedtuple("Lacks", "kinds cells skipped slow")
 
 
-def um_lacks(path=ROOT / "kunit/um-lacks"):
+def of(name, config="reference", folder=FOLDER):
+    """Of this architecture, of the family that it belongs to, and of the configuration. What has no file
+    lacks nothing."""
     lacks = Lacks(set(), set(), {}, {})
-    for kind, what, reason in matched(
-            path, r"(kinds|cell|skipped|slow) (\S[^:]*): (\S.*)", "'kinds NAMES: reason', 'cell CLAUSE KIND: reason', "
-            "'skipped TEST: reason' or 'slow TEST: reason'"):
-        if kind == "kinds":
-            lacks.kinds.update(what.split())
-        elif kind == "cell":
-            lacks.cells.add(tuple(what.split()))
-        else:
-            getattr(lacks, kind)[what] = reason
+    for path in dict.fromkeys((folder / ARCHES[name].folder, folder / name, folder / config)):
+        for kind, what, reason in matched(
+                path, r"(kinds|cell|skipped|slow) (\S[^:]*): (\S.*)", "'kinds NAMES: reason', 'cell CLAUSE KIND: reason', "
+                "'skipped TEST: reason' or 'slow TEST: reason'"):
+            if kind == "kinds":
+                lacks.kinds.update(what.split())
+            elif kind == "cell":
+                lacks.cells.add(tuple(what.split()))
+            else:
+                getattr(lacks, kind)[what] = reason
     return lacks

@@ -16,6 +16,11 @@ PACKAGES = {
     "build": "gcc /usr/include/stdio.h:libc6-dev make bc bison flex ccache perl "
              "/usr/include/libelf.h:libelf-dev /usr/include/openssl/opensslv.h:libssl-dev",
     "boot": "qemu-system-x86_64:qemu-system-x86",
+    "arm64": "qemu-system-aarch64:qemu-system-arm aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu",
+    "riscv64": "qemu-system-riscv64:qemu-system-misc riscv64-linux-gnu-gcc:gcc-riscv64-linux-gnu "
+               "/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin:qemu-system-data",
+    "s390x": "qemu-system-s390x:qemu-system-misc s390x-linux-gnu-gcc:gcc-s390x-linux-gnu",
+    "ppc64le": "qemu-system-ppc64:qemu-system-ppc powerpc64le-linux-gnu-gcc:gcc-powerpc64le-linux-gnu",
     "initramfs": "busybox:busybox-static",
     "forms": "aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu spatch:coccinelle patch",
     "selftests": "/sbin/mkfs.ext4:e2fsprogs /usr/include/numa.h:libnuma-dev "

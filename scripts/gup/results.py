@@ -11,6 +11,7 @@ import sys
 import time
 
 from gup import cli, guest, initramfs, limits, verdict
+from gup.arch import ARCHES
 from gup.cli import BUILD, Failure, lines_of, now
 from gup.kernel import version
 
@@ -18,7 +19,7 @@ from gup.kernel import version
 # drops the bits that it does not know, and says what is left, which the verdict looks at.
 TAINT_MASK = "fffbffff"
 KEPT_KERNELS = 10  # how many runs keep their kernel
-KERNELS = ("bzImage", "linux")
+KERNELS = {arch.image.rpartition("/")[2] for arch in ARCHES.values()}
 
 
 def new():

@@ -175,7 +175,7 @@ class Steps(Checks):
             passed, failed, skipped = judge(out)
             note(f"{passed} {failed} {skipped} (passed, failed, skipped)")
             if build.startswith("um"):
-                skipped = 0  # kunit/um-lacks says why, and that is compared
+                skipped = 0  # kunit/lacks/um says why, and that is compared
             self.count(passed, failed if may_skip else failed + skipped, skipped if may_skip else 0)
         self.add(f"{self.name}: kunit.py run ended well", [f"status {status}, see {log}",
                  *cli.text_of(log).splitlines()[-15:]] if status else [])

@@ -11,10 +11,9 @@ import pathlib
 import re
 import subprocess
 
-from gup import cli, ktap, splat
+from gup import cli, ktap, lacks, splat
 from gup.arch import ARCHES
 from gup.cli import ROOT, indented, note, now
-from gup.lacks import um_lacks
 
 TAINT_TEST = 1 << 18  # which panic_on_taint= leaves out
 COUNTS = ("passed", "failed", "skipped")
@@ -77,7 +76,7 @@ class Run:
         # A kernel that can have no more than one does not say so.
         self.cpus = self.number(r"Brought up \d+ nodes?, (\d+) CPUs?") or 1
         self.armed = self.number(r"panic_on_taint: bitmask=0x([0-9a-f]+)", 16)
-        self.may_skip = {name for name in (um_lacks().skipped if run.get("arch") == "um" else ())
+        self.may_skip = {name for name in lacks.of(self.arch.name, run.get("config", "reference")).skipped
                          if name.split(".")[0] in run["expected_suites"]}
         self.plan = self.number(r"^1\.\.(\d+)$")
         self.kunit, self.suites = kunit, suites_of(kunit or {})
@@ -142,7 +141,7 @@ class Run:
         yield "test", self.bad("skips", "skipped")
         whole = not run.get("glob") and not run.get("selection")
         ran = whole and sorted(self.may_skip - self.skipped())
-        yield "test", ran and f"kunit/um-lacks names as skipped what was not: {', '.join(ran)}"
+        yield "test", ran and f"kunit/lacks names as skipped what was not: {', '.join(ran)}"
         empty = [name for name, counts in self.suites.items() if not counts["passed"]
                  and not ({f"{name}.{skip}" for skip in counts["skips"]} or {None}) <= self.may_skip]
         yield "test", empty and f"has no test: {', '.join(empty)}"

@@ -11,9 +11,9 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import GOOD, HANG, PATIENCE, SHELL, SandboxTest, ktap, write_files  # noqa: E402
+from sandbox import GOOD, HANG, PATIENCE, SHELL, SandboxTest, ktap, programs, write_files  # noqa: E402
 
-from gup import arch  # noqa: E402
+from gup import arch, kernel, lacks, packages  # noqa: E402
 
 # It leaves the group that it is started in, as the real one does, and a helper behind.
 UML = """\
@@ -35,6 +35,14 @@ Core dump limits :
 [    0.000000] panic_on_taint: bitmask=0xbffff nousertaint_mode=disabled
 """
 TAIL = "[    0.600000] reboot: System halted\n\n"
+
+# ... --jobs N COMMAND --cell {} ::: NAMES
+PARALLEL = """\
+while [ "$1" != --jobs ]; do shift; done
+command=$3
+shift 6
+for name; do "$command" --cell "$name"; done
+"""
 
 MUTANT = """\
 Subject: The bug of %(name)s
@@ -78,7 +86,7 @@ class Uml(SandboxTest):
     def test_pass(self):
         result = self.good("boot", "--arch", "um")
         self.assertRegex(result.last, r"^PASS: 2 suites, 3 passed, 0 failed, 0 skipped, native, guest ")
-        self.assertRegex(self.said("asked"), r"^mem=\d+G console=tty kunit.enable=1 kunit_shutdown=halt ")
+        self.assertRegex(self.said("asked"), r"^mem=\d+G kunit.enable=1 kunit.filter=speed>slow console=tty kunit_shutdown=halt ")
         self.assertIn("panic_on_taint=fffbffff", self.said("asked"))
         self.assertTrue((self.repo / "build/o/um/linux").exists())
         self.assertFalse(pathlib.Path(self.said("home")).exists())
@@ -165,11 +173,42 @@ class Uml(SandboxTest):
         write_files(self.repo, {"kunit/fixes": "fix um gup_alpha\n"})
         self.bad("usage", "check", "--fixes", "--arch", "um", names=["kunit/fixes:1: not", "fix um gup_alpha"])
 
+    def test_matrix(self):
+        """A cell runs once, again when it may come out differently, and not at all if nothing can change."""
+        write_files(self.repo, {"configs/arch/um/machine.config": "CONFIG_PAGE_SHIFT=12\n",
+                                "Documentation/templates/reach.md": "# Reach\n\n@table@\n"})
+        programs(self.bin, {"parallel": PARALLEL})
+        result = self.good("matrix", "--arch", "um")
+        self.assertIn("0 of 1 cells are as they were", result.output)
+        self.assertRegex(result.output, r"um +2 suites, 3 passed, 0 failed, 0 skipped")
+        asked = self.said("asked")
+        self.assertIn("1 of 1 cells are as they were", self.good("matrix", "--arch", "um").output)
+        (self.top / "console.asked").unlink()
+        self.good("matrix", "--arch", "um")
+        self.assertFalse((self.top / "console.asked").exists(), "a cell that is current was run")
+        with open(self.repo / "configs/arch/um/machine.config", "a") as config:
+            config.write("CONFIG_MORE=y\n")
+        self.good("matrix", "--arch", "um")
+        self.assertEqual(self.said("asked"), asked)
+        # A cell that fails is no cell that has passed; and all must have, for the table.
+        self.console({**GOOD, "gup_beta": {"one": "not ok"}}, HEAD, TAIL)
+        (self.repo / "build/matrix/um/cell.json").unlink()
+        self.bad("test", "matrix", "--arch", "um", names=["1 of 1 cells did not pass: um"])
+        self.bad("usage", "matrix", "--arch", "vax", names=["no architecture 'vax'", "arm64"])
+
     def test_the_table(self):
-        self.assertEqual(list(arch.ARCHES), ["x86_64", "um"])
-        self.assertEqual([one.machine for one in arch.ARCHES.values()], ["QEMU", "UML"])
-        self.assertEqual([one.suffix("reference") for one in arch.ARCHES.values()], ["reference", "um"])
+        """Each row has what it names: packages, fragments, and an end of its own guest."""
+        self.assertEqual([one.suffix("reference") for one in (arch.X86, arch.UM)], ["reference", "um"])
         self.assertEqual(arch.UM.suffix("time"), "um-time")
+        self.assertEqual([one.machine for one in (arch.X86, arch.UM)], ["QEMU", "UML"])
+        folders = kernel.CONFIGS / "arch"
+        for name, one in arch.ARCHES.items():
+            self.assertEqual(name, one.name)
+            self.assertLessEqual(set(one.packages), set(packages.PACKAGES))
+            for path in ("machine.config", "cmdline", *one.fragments):
+                self.assertTrue((folders / one.folder / path).is_file(), f"{name}: {path}")
+        self.assertEqual({path.name for path in folders.iterdir()}, {one.folder for one in arch.ARCHES.values()})
+        self.assertLessEqual({path.name for path in lacks.FOLDER.iterdir()}, {*arch.ARCHES, *kernel.names()})
 
 
 if __name__ == "__main__":

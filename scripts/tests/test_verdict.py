@@ -157,13 +157,13 @@ class Parsed(unittest.TestCase):
 
 
 class Skipped(Parsed):
-    """On um kunit/um-lacks says which tests are skipped, and these must be."""
+    """On um kunit/lacks/um says which tests are skipped, and these must be."""
 
     TEXT = ("    ok 2 two\n", "    ok 2 two # SKIP no such pages\n")
 
     def on_um(self, may_skip, **run):
         text = console(self.TEXT).replace("Restarting system", "System halted")
-        with mock.patch.object(verdict, "um_lacks", lambda: lacks.Lacks(set(), set(), dict.fromkeys(may_skip, "why"), {})):
+        with mock.patch.object(lacks, "of", lambda *names: lacks.Lacks(set(), set(), dict.fromkeys(may_skip, "why"), {})):
             return self.judge(text, arch="um", **run)[:2]
 
     def test_that_is_named(self):
@@ -181,7 +181,7 @@ class Skipped(Parsed):
     def test_only_what_was_skipped_is_told_as_expected(self):
         run = {**self.RUN, "arch": "um", "glob": "gup_*"}
         text = console(self.TEXT).replace("Restarting system", "System halted")
-        with mock.patch.object(verdict, "um_lacks", lambda: lacks.Lacks(set(), set(), {"gup_beta.two": "", "gup_beta.one": ""}, {})):
+        with mock.patch.object(lacks, "of", lambda *names: lacks.Lacks(set(), set(), {"gup_beta.two": "", "gup_beta.one": ""}, {})):
             verdict.judge(run, self.GUEST, text.splitlines(True), self.kunit(text)[0])
         self.assertEqual(run["expected_skips"], ["gup_beta.two"])
 
@@ -193,7 +193,7 @@ class Skipped(Parsed):
             path.write_text(json.dumps(report))
 
             def counted(cpus, skipped, slow=None):
-                with mock.patch.object(counts, "um_lacks", lambda: lacks.Lacks(set(), set(), skipped, slow or {})):
+                with mock.patch.object(lacks, "of", lambda *names: lacks.Lacks(set(), set(), skipped, slow or {})):
                     return counts.um(cpus, path)
 
             self.assertEqual(counted(1, {"gup_beta.two": "no such pages"}), [6, 0, 1])
@@ -201,7 +201,7 @@ class Skipped(Parsed):
             self.assertEqual(counted(1, {}), [6, 1, 0])
             self.assertEqual(counted(1, {"gup_beta.two": "none", "gup_beta.one": "none"}), [6, 1, 1])
             self.assertEqual(counted(2, {"gup_beta.two": "one CPU: no races"}), [6, 1, 0])
-        self.assertIn("not skipped, but kunit/um-lacks says so: gup_beta.one", said.getvalue())
+        self.assertIn("not skipped, but kunit/lacks/um says so: gup_beta.one", said.getvalue())
 
     def test_elsewhere(self):
         text = console(self.TEXT)
