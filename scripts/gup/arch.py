@@ -78,17 +78,24 @@ RISCV64 = Arch("riscv64", "arch/riscv/boot/Image", ("riscv64",), ("qemu-system-r
 S390X = Arch("s390x", "arch/s390/boot/bzImage", ("s390x",),
              ("qemu-system-s390x", "-machine", "s390-ccw-virtio", "-serial", "stdio"), make="s390",
              cross="s390x-linux-gnu-")
-PPC64LE = Arch("ppc64le", "vmlinux", ("ppc64le",), ("qemu-system-ppc64", "-machine", "pseries", "-serial", "stdio"),
-               make="powerpc", cross="powerpc64le-linux-gnu-", cpu="power9")
+# Compiled only: nothing here boots them, or the suites do not know their page tables.
+OTHERS = (
+    Arch("ppc64le", "vmlinux", ("ppc64le",), make="powerpc", cross="powerpc64le-linux-gnu-"),
+    Arch("arm", "arch/arm/boot/zImage", ("arm",), cross="arm-linux-gnueabihf-"),
+    Arch("m68k", "vmlinux", ("m68k",), cross="m68k-linux-gnu-"),
+    Arch("sh4", "arch/sh/boot/zImage", ("sh4",), make="sh", cross="sh4-linux-gnu-"),
+    Arch("sparc64", "vmlinux", ("sparc64",), make="sparc", cross="sparc64-linux-gnu-"),
+    Arch("mips64", "vmlinux", ("mips64",), make="mips", cross="mips64el-linux-gnuabi64-"),
+    Arch("riscv64-nommu", "vmlinux", ("riscv64",), make="riscv", cross="riscv64-linux-gnu-"))
 # Of families and of rows that stand for another page size or depth of the tables.
 ARCHES = {row.name: row for row in (
-    X86, UM, I386, ARM64, RISCV64, S390X, PPC64LE,
+    X86, UM, I386, ARM64, RISCV64, S390X,
     I386._replace(name="i386-pae", make="i386", family="i386", fragments=("pae.config",)),
     ARM64._replace(name="arm64-16k", make="arm64", family="arm64", fragments=("16k.config",)),
     ARM64._replace(name="arm64-64k", make="arm64", family="arm64", fragments=("64k.config",)),
     ARM64._replace(name="arm64-nolpa2", make="arm64", family="arm64", cpu="max,pauth-impdef=on,lpa2=off"),
     RISCV64._replace(name="riscv64-sv39", family="riscv64", arguments=("no4lvl",)),
-    PPC64LE._replace(name="ppc64le-hash", family="ppc64le", arguments=("disable_radix",)),
+    *OTHERS,
 )}
 
 

@@ -50,6 +50,8 @@ def named(name):
 
 def check_arch(config, architecture):
     """Is it for this architecture?"""
+    if not architecture.boots:
+        raise cli.usage(f"--arch {architecture.name} is only compiled, by scripts/matrix")
     known = lines_of(CONFIGS / config / "arches")
     if known and architecture.name not in known:
         raise cli.usage(f"--config {config} is for {' '.join(known)}, not for {architecture.name}")

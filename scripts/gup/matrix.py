@@ -48,6 +48,10 @@ def object_of(kernel, selection):
     return int(size.splitlines()[1].split()[0]), said
 
 
+def of(workspace, one):
+    return Kernel(workspace, "reference" if one.boots else "compile", one)
+
+
 def key(kernel):
     """What a cell is decided by."""
     return digest(series.Series.hash(kernel.workspace.source.base, series.Series().select(series.ALL)),
@@ -57,7 +61,7 @@ def key(kernel):
 def cell(one):
     """Run it, and leave build/matrix/NAME/cell.json."""
     need("fetch", "build", *one.packages)
-    kernel = Kernel(Workspace(source.choose()), arch=one)
+    kernel = of(Workspace(source.choose()), one)
     found = {"key": key(kernel), "compiler": one.compiler}
     found["base"], _ = object_of(kernel, Selection(first=0))
     found["text"], found["warnings"] = object_of(kernel, series.ALL)
@@ -91,7 +95,7 @@ def left(name):
 
 def is_current(workspace, one):
     need(*one.packages)
-    return left(one.name).get("key") == key(Kernel(workspace, arch=one))
+    return left(one.name).get("key") == key(of(workspace, one))
 
 
 def run(names, jobs):

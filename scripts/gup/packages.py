@@ -20,7 +20,12 @@ PACKAGES = {
     "riscv64": "qemu-system-riscv64:qemu-system-misc riscv64-linux-gnu-gcc:gcc-riscv64-linux-gnu "
                "/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin:qemu-system-data",
     "s390x": "qemu-system-s390x:qemu-system-misc s390x-linux-gnu-gcc:gcc-s390x-linux-gnu",
-    "ppc64le": "qemu-system-ppc64:qemu-system-ppc powerpc64le-linux-gnu-gcc:gcc-powerpc64le-linux-gnu",
+    "ppc64le": "powerpc64le-linux-gnu-gcc:gcc-powerpc64le-linux-gnu",
+    "arm": "arm-linux-gnueabihf-gcc:gcc-arm-linux-gnueabihf",
+    "m68k": "m68k-linux-gnu-gcc:gcc-m68k-linux-gnu",
+    "sh4": "sh4-linux-gnu-gcc:gcc-sh4-linux-gnu",
+    "sparc64": "sparc64-linux-gnu-gcc:gcc-sparc64-linux-gnu",
+    "mips64": "mips64el-linux-gnuabi64-gcc:gcc-mips64el-linux-gnuabi64",
     "initramfs": "busybox:busybox-static",
     "forms": "aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu spatch:coccinelle patch",
     "selftests": "/sbin/mkfs.ext4:e2fsprogs /usr/include/numa.h:libnuma-dev "

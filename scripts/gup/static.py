@@ -24,7 +24,7 @@ from gup.mutantfile import load
 from gup.refresh import subject_of
 from gup.series import PATCHES, Series, Topics
 
-SECTIONS = ("fixes-count", "fixes-huge", "fixes", "um", "tests", "batch", "docs", "legacy")
+SECTIONS = ("fixes-count", "fixes-huge", "riscv", "hugetlb", "fixes", "um", "tests", "batch", "docs", "legacy")
 # What can be mailed at once, says Documentation/process/submitting-patches.rst.
 MOST = 15
 HEADER = "Documentation/porting/gup_legacy.h"
