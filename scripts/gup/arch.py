@@ -82,6 +82,8 @@ S390X = Arch("s390x", "arch/s390/boot/bzImage", ("s390x",),
 OTHERS = (
     Arch("ppc64le", "vmlinux", ("ppc64le",), make="powerpc", cross="powerpc64le-linux-gnu-"),
     Arch("arm", "arch/arm/boot/zImage", ("arm",), cross="arm-linux-gnueabihf-"),
+    Arch("arm-lpae", "arch/arm/boot/zImage", ("arm",), make="arm", cross="arm-linux-gnueabihf-", family="arm",
+         fragments=("lpae.config",)),
     Arch("m68k", "vmlinux", ("m68k",), cross="m68k-linux-gnu-"),
     Arch("sh4", "arch/sh/boot/zImage", ("sh4",), make="sh", cross="sh4-linux-gnu-"),
     Arch("sparc64", "vmlinux", ("sparc64",), make="sparc", cross="sparc64-linux-gnu-"),
