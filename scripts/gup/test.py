@@ -18,6 +18,7 @@ One of these each time, in turn; ~/.cache/gup-series/turn has the last one:
   mutants    scripts/mutants --keep-going --part auto/45: the same of the seeded bugs
   fixes_x86  scripts/check --fixes: those that User Mode Linux cannot show
   selftests  scripts/selftests --only gup_test --only gup_longterm: those of the kernel that are about GUP
+  matrix     scripts/matrix --one: another architecture, another one for each series
   sample     scripts/boot --config sample --suite gup_legacy: a driver against the manual page, and a
              program that uses it
   forms      scripts/forms --release 5.10: each old form, on an old kernel and with the series
@@ -45,7 +46,7 @@ from gup.workspace import Workspace
 # As above; a step without a command has a function, and so have two that look at what scripts/boot leaves.
 ALWAYS, IN_TURN = (re.findall(r"^  (\w+) ", part, re.M) for part in __doc__.split("in turn;"))
 COMMANDS = dict(re.findall(r"^  (\w+) +scripts/([^:]+): ", __doc__, re.M))
-NO_COUNTS = ("fetch", "selftests", "sample")  # these are good or not
+NO_COUNTS = ("fetch", "selftests", "matrix", "sample")  # these are good or not
 TURN = CACHE / "turn"  # which of IN_TURN was the last one
 SCRIPTS = ROOT / "scripts"
 LATEST = BUILD / "results/latest"
