@@ -40,17 +40,17 @@ def options(parser):
 
 # ------------------------------------------------------------------------------ one cell
 
-def object_of(kernel, selection):
-    """(bytes of text, warnings) of mm/gup.o with W=1 in the tree with these patches."""
-    kernel.workspace.prepare(selection)
+def of(workspace, one):
+    return Kernel(workspace, "reference" if one.boots else "compile", one)
+
+
+def object_of(workspace, one, selection):
+    """(kernel, bytes of text, warnings) of mm/gup.o with W=1 in the tree with these patches."""
+    kernel = of(workspace.prepare(selection), one)
     made = kernel.make_object("mm/gup.o", "W=1")
     size = subprocess.run([f"{kernel.arch.cross}size", str(made)], check=True, capture_output=True, text=True).stdout
     said = [line for line in cli.text_of(kernel.out / "object.log").splitlines() if re.search(r"\bmm/gup\.c:\d+:\d+: warning:", line)]
-    return int(size.splitlines()[1].split()[0]), said
-
-
-def of(workspace, one):
-    return Kernel(workspace, "reference" if one.boots else "compile", one)
+    return kernel, int(size.splitlines()[1].split()[0]), said
 
 
 def key(kernel):
@@ -62,10 +62,11 @@ def key(kernel):
 def cell(one):
     """Run it, and leave build/matrix/NAME/cell.json."""
     need("fetch", "build", *one.packages)
-    kernel = of(Workspace(source.choose()), one)
-    found = {"key": key(kernel), "compiler": one.compiler}
-    found["base"], _ = object_of(kernel, Selection(first=0))
-    found["text"], found["warnings"] = object_of(kernel, series.ALL)
+    chosen = source.choose()
+    # In a tree of its own: all headers of the other one would look new again.
+    _, base, _ = object_of(Workspace(chosen, prefix=True), one, Selection(first=0))
+    kernel, text, warnings = object_of(Workspace(chosen), one, series.ALL)
+    found = {"key": key(kernel), "compiler": one.compiler, "base": base, "text": text, "warnings": warnings}
     config = cli.text_of(kernel.out / ".config")
     found["has"] = [what for what, option in PROPERTIES.items() if f"CONFIG_{option}=y\n" in config]
     found["page"] = page_size(one, config)
@@ -125,7 +126,8 @@ def main(options):
     if options.cell:
         return cell(options.cell)
     wanted = [one_of_them()] if options.one else options.arch or list(arch.ARCHES.values())
-    workspace = Workspace(source.choose())
+    workspace = Workspace(source.choose()).prepare()
+    workspace.unlock()
     stale = [one.name for one in wanted if not is_current(workspace, one)]
     cli.note(f"{len(wanted) - len(stale)} of {len(wanted)} cells are as they were")
     run(stale, options.jobs)
