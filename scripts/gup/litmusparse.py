@@ -178,6 +178,7 @@ class Program:
 
     def __init__(self, text, macros):
         text = without_comments(re.sub(r"/\*.*?\*/", " ", text, flags=re.S))
+        text = re.sub(r"\bATOMIC_INIT\((-?\d+)\)", r"\1", text)
         match = re.match(r"\s*C\s+(\S+)(?:\s+\"[^\"]*\")?\s*\{(.*?)\}(.*?)(?:locations\s*\[[^]]*\]\s*)?\bexists\b(.*)$", text, re.S)
         if not match or re.search(r"\bfilter\b|[~]\s*$", match[3]):
             raise Unsupported("C: not a test with init, threads and 'exists'")

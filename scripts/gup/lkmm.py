@@ -30,14 +30,16 @@ COMPUTE = {
     "&&": lambda a, b: int(bool(a and b)), "||": lambda a, b: int(bool(a or b)),
 }
 UNLOCKED, LOCKED = 0, 1
+SEVERAL = -1
 
 
 class Thread:
     """One run. The n-th read returns the choices[n]-th of the values that it may; what comes after is the first."""
 
-    def __init__(self, shared, block, values, choices):
-        self.shared, self.values, self.choices, self.options = shared, values, choices, []
-        self.events, self.registers, self.rmw, self.control, self.written = [], {}, [], frozenset(), []
+    def __init__(self, number, shared, block, values, choices):
+        self.number, self.shared, self.values, self.choices, self.options = number, shared, values, choices, []
+        self.events, self.registers, self.rmw, self.control = [], {}, [], frozenset()
+        self.written, self.latest = [], {}
         self.run(block)
 
     def run(self, node):
@@ -94,7 +96,10 @@ class Thread:
         """One of the values that were not made by this site itself: nothing runs twice."""
         if not isinstance(place.value, str):
             raise Unsupported(f"C: {place.value} is no address")
-        options = [found for found in self.values.of(place.value, id(site)) if only in (None, found.value)]
+        known = self.values.of(place.value, id(site))
+        if self.values.writers.get(place.value, self.number) == self.number:  # nobody else writes it: the last value
+            known = [self.latest.get(place.value) or self.values.first(place.value)]
+        options = [found for found in known if only in (None, found.value)]
         choice = self.choices[len(self.options)] if len(self.options) < len(self.choices) else 0
         self.options.append(len(options))
         if not options:
@@ -104,7 +109,8 @@ class Thread:
 
     def write(self, place, value, tags, site):
         number = self.event(place, value, ("W", *tags))
-        self.written.append((place.value, Value(value.value, made=value.made | {id(site)})))
+        self.latest[place.value] = Value(value.value, made=value.made | {id(site)})
+        self.written.append((place.value, self.latest[place.value], self.number))
         return number
 
     def exchange(self, node, tag, place, change):
@@ -168,16 +174,24 @@ class Stuck(Exception):
 
 
 class Values:
-    """What each place may hold, and the sites that were needed to make it: {place: {value: [sets of sites]}}."""
+    """What each place may hold, and the sites that were needed to make it: {place: {value: [sets of sites]}}.
+    writers: {place: the only thread that writes it, or SEVERAL}"""
 
     def __init__(self, program):
-        self.known, self.final = {}, False
+        self.known, self.writers, self.init, self.final = {}, {}, program.init, False
         for name in {name for names, _ in program.threads for name in names} | {
                 name for one in program.init.items() for name in one if isinstance(name, str)}:
-            self.add(name, Value(program.init.get(name, 0)))
+            self.add(name, self.first(name))
 
-    def add(self, place, value):
+    def first(self, place):
+        return Value(self.init.get(place, 0))
+
+    def add(self, place, value, writer=None):
         """Is it new?"""
+        if writer is not None and self.writers.setdefault(place, writer) not in (writer, SEVERAL):
+            self.writers[place] = SEVERAL
+            self.add(place, value)
+            return True
         sets = self.known.setdefault(place, {}).setdefault(value.value, [])
         if any(made <= value.made for made in sets):
             return False
@@ -208,11 +222,12 @@ def runs(thread, values):
 def all_runs(program):
     """[all runs of each thread]: again, with what they have written, until that is nothing new."""
     values, new = Values(program), True
+    threads = [(number, *thread) for number, thread in enumerate(program.threads)]
     while new:
-        written = [one for thread in program.threads for run in runs(thread, values) for one in run.written]
+        written = [one for thread in threads for run in runs(thread, values) for one in run.written]
         new = [values.add(*one) for one in written].count(True)
     values.final = True
-    return [list(runs(thread, values)) for thread in program.threads]
+    return [list(runs(thread, values)) for thread in threads]
 
 
 # ------------------------------------------------------------------- executions
