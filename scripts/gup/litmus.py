@@ -20,6 +20,8 @@ from gup.lkmm import FOLDER, Checker
 from gup.workspace import Workspace
 
 EXCLUDE = ("--herd7 --own", "--accept --write")
+# Litmus tests of the kernel that gup/lkmm.py does not take: spin_is_locked() and "filter".
+NOT_TAKEN = {"MP+polockmbonce+poacquiresilsil", "MP+polockonce+poacquiresilsil", "RM-broken", "RM-fixed"}
 OBSERVATION = re.compile(r"^Observation (\S+) (Never|Sometimes|Always) (\d+) (\d+)$", re.M)
 LICENCE = "# SPDX-License-Identifier: GPL-2.0\n"
 
@@ -79,6 +81,28 @@ class Own:
             return self.checker.observe(text)
         except Unsupported as reason:
             raise Failure("check", f"gup/lkmm.py does not take {name}: {reason}") from reason
+
+
+def files_of(tree):
+    """Gives the files of the memory model."""
+    return lambda name: (tree / name).read_text(encoding="utf-8")
+
+
+def misjudged(tree):
+    """Tests of the kernel that say another result than gup/lkmm.py, or that it does not take and should."""
+    checker, judged = Checker(files_of(tree)), 0
+    for path in sorted([*tree.glob(f"{FOLDER}/litmus-tests/*.litmus"), *tree.glob("Documentation/litmus-tests/*/*.litmus")]):
+        result = re.search(r"Result: (\w+)", path.read_text())
+        try:
+            found = checker.observe(path.read_text())
+            judged += 1
+            if path.stem in NOT_TAKEN or not result or found[0] != result[1]:
+                yield f"{path.stem}: {' '.join(map(str, found))}, and {result and result[1]} is what the kernel says"
+        except Unsupported as reason:
+            if path.stem not in NOT_TAKEN:
+                yield f"{path.stem}: {reason}"
+    if judged < 40:
+        yield f"{judged} of the kernel's litmus tests were judged, 40 at least were expected"
 
 
 def compare(name, found, expected, known):

@@ -20,6 +20,7 @@ FUNCTIONS, OBSERVED = FOLDER / "functions", FOLDER / "observed"
 VERDICTS = ("Never", "Sometimes")
 NOT_RUN = "not-run"
 C_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
+PLAIN = re.compile(r"(?m)^\s*\*\w+ = .*|= \*\w+;")
 EDIT = re.compile(r"(-|\+?)([\w-]+(?:,[\w-]+)*)(?:: (.*))?")
 
 
@@ -99,6 +100,8 @@ def wrong():
         variants = {name[len(test.name) + 1:] for name in test.expected} - {""}
         for name in sorted(variants ^ set(test.edits())):
             yield f"{where}: variant {name} is not in the head, or no line is marked for it"
+        for line in PLAIN.findall(test.text) if test.in_c else ():
+            yield f"{where}: '{line.strip()}' is a plain access, and nobody looks for data races"
         if test.expected[test.name] == "Never" and "Sometimes" not in test.expected.values() and test.in_c:
             yield f"{where}: no variant shows that the outcome can be seen at all"
         for name, verdict in test.expected.items():

@@ -75,6 +75,10 @@ class Parser:
 
     def unary(self):
         token = self.next()
+        if token == "(" and self.peek() == "void":
+            self.next()
+            self.next(")")
+            return self.unary()
         if token == "(":
             found = self.expression()
             self.next(")")
