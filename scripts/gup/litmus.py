@@ -107,6 +107,8 @@ def misjudged(tree):
 
 def compare(name, found, expected, known):
     """What is wrong, or None."""
+    if not found[1] + found[2]:
+        return f"{name}: has no execution at all, so Never says nothing"
     if found[0] != expected:
         return f"{name}: {' '.join(map(str, found))}, and {expected} is expected"
     if known and found != known[:3]:

@@ -38,11 +38,10 @@ SEVERAL = -1
 class Thread:
     """One run. The n-th read returns the choices[n]-th of the values that it may; what comes after is the first."""
 
-    def __init__(self, number, shared, block, values, choices):
+    def __init__(self, number, shared, values, choices):
         self.number, self.shared, self.values, self.choices, self.options = number, shared, values, choices, []
         self.events, self.registers, self.rmw, self.control = [], {}, [], frozenset()
         self.written, self.latest = [], {}
-        self.run(block)
 
     def run(self, node):
         kind, *rest = node
@@ -207,18 +206,20 @@ class Values:
             yield from (Value(value, made=made) for made in (usable[:1] if self.final else usable))
 
 
-def runs(thread, values):
-    """All of a thread."""
+def runs(number, shared, block, values):
+    """All of a thread. One that is stuck is none, but has said what else there is to choose."""
     waiting = [()]
     while waiting:
         choices = waiting.pop()
+        run, stuck = Thread(number, shared, values, choices), False
         try:
-            run = Thread(*thread, values, choices)
+            run.run(block)
         except Stuck:
-            continue
-        for number in range(len(choices), len(run.options)):
-            waiting += [choices + (0,) * (number - len(choices)) + (other,) for other in range(1, run.options[number])]
-        yield run
+            stuck = True
+        for place in range(len(choices), len(run.options)):
+            waiting += [choices + (0,) * (place - len(choices)) + (other,) for other in range(1, run.options[place])]
+        if not stuck:
+            yield run
 
 
 def all_runs(program):
@@ -226,10 +227,10 @@ def all_runs(program):
     values, new = Values(program), True
     threads = [(number, *thread) for number, thread in enumerate(program.threads)]
     while new:
-        written = [one for thread in threads for run in runs(thread, values) for one in run.written]
+        written = [one for thread in threads for run in runs(*thread, values) for one in run.written]
         new = [values.add(*one) for one in written].count(True)
     values.final = True
-    return [list(runs(thread, values)) for thread in threads]
+    return [list(runs(*thread, values)) for thread in threads]
 
 
 # ------------------------------------------------------------------- executions

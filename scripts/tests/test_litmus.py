@@ -142,6 +142,16 @@ class Checking(Folder):
             f"P{n}(atomic_t *x)\n{{\n\tint r0;\n\n\tr0 = atomic_add_return_relaxed(1, x);\n}}\n\n" for n in range(2))
         self.assertEqual(self.observe(text), ("Always", 2, 0))
 
+    def test_a_thread_that_is_stuck_hides_no_other_run(self):
+        text = MESSAGE % ("", "if (r0 == %d) {\n\t\tspin_lock(l);\n\t\tspin_lock(l);\n\t}")
+        text = text.replace("P1(int *x", "P1(spinlock_t *l, int *x")
+        self.assertEqual(self.observe(text % 0), ("Sometimes", 1, 1))
+        self.assertEqual(self.observe(text % 1), ("Never", 0, 2))
+        dead = ("Never", 0, 0)
+        self.assertEqual(self.observe(text.replace("if (r0 == %d)", "if (0 == 0)")), dead)
+        self.assertIn("no execution at all", litmus.compare("dead", dead, "Never", None))
+        self.assertIsNone(litmus.compare("alive", ("Never", 0, 1), "Never", None))
+
     def test_the_models_own_axioms_decide(self):
         """Without one of them what it forbids is allowed."""
         def without(line):
