@@ -39,15 +39,15 @@ C sb
 	x=0; y=0;
 }
 
-P0(int *x, int *y, spinlock_t *lock)
+P0(int *x, int *y, spinlock_t *mine)
 {
 	int r0;
 
 	WRITE_ONCE(*x, 1);	// xchg: r0 = xchg(x, 1);
 	// +mb,one-mb: smp_mb();
-	// +lock: spin_lock(lock);
+	// +lock: spin_lock(mine);
 	r0 = READ_ONCE(*y);
-	// +lock: spin_unlock(lock);
+	// +lock: spin_unlock(mine);
 }
 
 P1(int *x, int *y, spinlock_t *other)
