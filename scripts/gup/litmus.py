@@ -155,8 +155,8 @@ def accept(tree, found, known, instrument):
         if not now:
             raise Failure("check", f"{file} has no function {function}()", f"mend the heads of {', '.join(tests)}")
     models = sorted({one for test in litmusfile.load() for one in test.models})
-    cli.write(FUNCTIONS, LICENCE + "# Functions that kunit/litmus/*.litmus model, and hashes of their texts without comments in a tree\n"
-              "# that has the series. Written by scripts/litmus --accept.\n" + "".join(
+    cli.write(FUNCTIONS, LICENCE + "# Functions that kunit/litmus/ models, and hashes of their texts without comments in\n"
+              "# a tree that has the series. Written by scripts/litmus --accept.\n" + "".join(
                   f"{file} {function} {litmusfile.hash_of(tree, file, function)}\n" for file, function in models))
     cli.write(OBSERVED, table(found, known, instrument))
 
@@ -192,4 +192,5 @@ def main(options):
     if problems:
         raise cli.End("check", f"{problems[0]}, and {len(problems) - 1} more")
     sees = sum(1 for name in found if known.get(name, [NOT_RUN])[-1] != NOT_RUN)
-    return f"{len(found)} litmus tests and variants by {instrument.name}, {sees} of them also seen by herd7, {len(left)} not run"
+    return (f"{len(found)} litmus tests and variants by {instrument.name}, {sees} of them also seen by herd7, "
+            f"{len(left)} not run")

@@ -14,6 +14,9 @@ LEVELS = (("||",), ("&&",), ("|",), ("^",), ("&",), ("==", "!="), ("<", "<=", ">
 OPERATORS = ("+", "-", "&", "|", "^", "&~")
 TYPE = re.compile(r"(?:int|long|atomic_t|spinlock_t|u?intptr_t|char)$")
 
+# The name, init, threads and the condition.
+PARTS = re.compile(r"\s*C\s+(\S+)(?:\s+\"[^\"]*\")?\s*\{(.*?)\}(.*?)(?:locations\s*\[[^]]*\]\s*)?\bexists\b(.*)$", re.S)
+
 
 class Parser:
     def __init__(self, text, macros):
@@ -183,7 +186,7 @@ class Program:
     def __init__(self, text, macros):
         text = without_comments(re.sub(r"/\*.*?\*/", " ", text, flags=re.S))
         text = re.sub(r"\bATOMIC_INIT\((-?\d+)\)", r"\1", text)
-        match = re.match(r"\s*C\s+(\S+)(?:\s+\"[^\"]*\")?\s*\{(.*?)\}(.*?)(?:locations\s*\[[^]]*\]\s*)?\bexists\b(.*)$", text, re.S)
+        match = PARTS.match(text)
         if not match or re.search(r"\bfilter\b|[~]\s*$", match[3]):
             raise Unsupported("C: not a test with init, threads and 'exists'")
         self.name, self.init = match[1], {}

@@ -270,7 +270,8 @@ class Candidate:
             for chosen in itertools.product(*sources):
                 rf = dict(zip(reads, chosen))
                 when.update((read, when[write] + 1) for read, write in rf.items())
-                if self.in_order(others, when) and all(when[self.rmw[r]] == when[w] + 2 for r, w in rf.items() if r in self.rmw):
+                atomic = all(when[self.rmw[r]] == when[w] + 2 for r, w in rf.items() if r in self.rmw)
+                if atomic and self.in_order(others, when):
                     yield (init, *order), rf
 
     def in_order(self, events, when):
