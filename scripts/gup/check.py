@@ -18,8 +18,8 @@ def options(parser):
     add(parser, "--static", "this repository: shellcheck, SPDX tags, series against patches/")
     add(parser, "--kernel", "the patches: refresh changes nothing, each topic applies on what it stands on, and the rest "
         "without it, quilt and git make the same of the series; checkpatch --strict, sparse and W=1 on the files they "
-        "touch, kernel-doc, MAINTAINERS, manual pages and their examples, Sphinx on the documents, and "
-        "mm/gup.o and the tests compile where the kernel has little")
+        "touch, kernel-doc, MAINTAINERS, manual pages and their examples, Sphinx on the documents, litmus tests and the "
+        "functions that they model, and mm/gup.o and the tests compile where the kernel has little")
     add(parser, "--each", "with each patch the series builds without a warning, boots and passes, and so does each topic "
         "on what it stands on; those that did before are not done again (~/.cache/gup-series/verified)")
     add(parser, "--fixes", "without each fix of kunit/fixes the tests named there fail")

@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 
-from gup import arch, cli, manual, refresh, series, source
+from gup import arch, cli, litmus, litmusfile, manual, refresh, series, source
 from gup.cli import CACHE, Failure, note, said, wrong
 from gup.kernel import Kernel, digest
 from gup.packages import need
@@ -237,6 +237,15 @@ class Check:
         return Check.compile(kernel, ["prepare"]) or Check.compile(
             kernel, [f"{name}.o" for name in names], "W=1", f"M={folder}")
 
+    def litmus(self):
+        """Whoever changes a function that a test models has to look at the test."""
+        cli.stage("litmus", "kunit/litmus/ models what is there; gup/lkmm.py on it, and on the kernel's own tests")
+        self.workspace.prepare()
+        self.checks.run("functions that kunit/litmus/ models", lambda: list(litmusfile.not_modelled(self.tree)))
+        self.checks.run("litmus tests of the kernel", lambda: list(litmus.misjudged(self.tree)))
+        self.checks.run("kunit/litmus/", lambda: litmus.run(
+            litmus.Own(litmus.files_of(self.tree)), litmus.chosen(litmusfile.load(), []), litmusfile.observed())[2])
+
     def documents(self):
         """With the kernel's own configuration of Sphinx, but for the extensions that the documents do
         not use: they want the whole of Documentation/. So does automarkup for a document that names a
@@ -282,5 +291,5 @@ def check(checks, jobs):
     need("fetch", "build", "check")
     one = Check(checks, jobs)
     for step in (one.refresh, one.topics, one.takers, one.patches, one.maintainers, one.kernel_doc, one.compilers,
-                 one.configurations, one.manual_pages, one.documents):
+                 one.configurations, one.litmus, one.manual_pages, one.documents):
         step()

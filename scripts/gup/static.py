@@ -9,6 +9,7 @@
   allowlist  entries of the splat checker carry a reason, and each denied kind a log
   header     Documentation/porting/gup_legacy.h is what topic legacy adds to the kernel, and all of it
   mutants    each test of the suites has a mutant that it kills, or a reason why it has none
+  litmus     each test of kunit/litmus/ says what it models and what is expected, can fail, and was observed
 """
 
 import collections
@@ -17,7 +18,7 @@ import re
 import subprocess
 import sys
 
-from gup import cli, splat
+from gup import cli, litmusfile, splat
 from gup.checkeach import fixes
 from gup.cli import EXIT_CODES, ROOT
 from gup.mutantfile import load
@@ -173,4 +174,8 @@ def mutants():
         yield f"kunit/mutants/README: there is no test {test}"
 
 
-CHECKS = {f.__name__: f for f in (spdx, neutral, series, readme, python, allowlist, header, mutants)}
+def litmus():
+    return litmusfile.wrong()
+
+
+CHECKS = {f.__name__: f for f in (spdx, neutral, series, readme, python, allowlist, header, mutants, litmus)}

@@ -195,10 +195,11 @@ def programs(directory, bodies):
 
 
 def real_kernel_tools(directory):
-    """merge_config.sh and kunit.py, as the pristine kernel has them."""
+    """merge_config.sh, kunit.py and the memory model, as the pristine kernel has them."""
     archive = subprocess.run(
         ["git", "-C", str(REAL_CACHE / "linux.git"), "archive", "refs/heads/base",
-         "scripts/kconfig/merge_config.sh", ":(glob)tools/testing/kunit/*.py", "tools/testing/kunit/.gitignore"],
+         "scripts/kconfig/merge_config.sh", ":(glob)tools/testing/kunit/*.py", "tools/testing/kunit/.gitignore",
+         ":(glob)tools/memory-model/*.*"],
         check=True, capture_output=True).stdout
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         tar.extractall(directory)
