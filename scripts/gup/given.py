@@ -27,8 +27,9 @@ NAME = re.compile(r"linux-image-([\w.+]+-)+[\w.+]+")
 WANTED = ("brd", "crc32c_generic", "ext4")  # modules, beside those that they depend on
 PROGRAM = "tools/testing/selftests/mm/gup_contract.c"
 INIT = ROOT / "configs/any/init"
-ARGUMENTS = ("console=ttyS0", "panic=-1", "printk.devkmsg=on", "secretmem.enable=1", "proc_mem.force_override=always", "kunit.enable=1",
-             "kunit.filter=speed>slow", "hugepagesz=2M", "hugepages=64", "hugepagesz=1G", "hugepages=1")
+ARGUMENTS = ("console=ttyS0", "panic=-1", "printk.devkmsg=on", "secretmem.enable=1", "proc_mem.force_override=always",
+             "kunit.enable=1", "kunit.filter=speed>slow",
+             "hugepagesz=2M", "hugepages=64", "hugepagesz=1G", "hugepages=1")
 
 
 class Given(typing.NamedTuple):
@@ -74,16 +75,17 @@ def version(image):
 
 
 def unpack(package, folder):
-    """The kernel of a package, and of its modules those that may be wanted."""
+    """The kernel of a package, and of its modules those that may be wanted: it has some of these."""
     status, said = cli.said(["dpkg-deb", "-f", package, "Architecture"])
     if status:
         raise Failure("usage", f"{package} is no Debian package: {said[-1] if said else status}")
     if said != ["amd64"]:
         raise Failure("usage", f"{package} is for {said[0] if said else 'nothing'}, and --kernel runs amd64 alone")
-    parts = [f"*/kernel/{part}/*" for part in ("fs/ext4", "fs/jbd2", "lib", "crypto", "drivers/block")]
+    places = ("fs/ext4/", "fs/jbd2/", "fs/mbcache.", "lib/", "crypto/", "drivers/block/")
+    parts = [f"*/kernel/{place}*" for place in places]
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE) as archive:
-        subprocess.run(["tar", "-xf", "-", "-C", folder, "--wildcards", "*/vmlinuz*", "*/kernel/fs/mbcache.ko*", *parts],
-                       stdin=archive.stdout, stderr=subprocess.DEVNULL, check=False)  # a package has some of these
+        subprocess.run(["tar", "-xf", "-", "-C", folder, "--wildcards", "*/vmlinuz*", *parts], stdin=archive.stdout,
+                       stderr=subprocess.DEVNULL, check=False)
 
 
 def from_packages(title, packages):
@@ -96,7 +98,8 @@ def from_packages(title, packages):
     if len(images) != 1 or kind(images[0]) != "bzImage":
         raise Failure("usage", f"{title} has {len(images) or 'no'} kernels", "since 7.x a linux-image package is empty: "
                       "give its name, or that of the file linux-binary-..., which has the kernel")
-    return Given(title, images[0], {path.name.split(".ko")[0].replace("-", "_"): path for path in folder.rglob("*.ko*")})
+    found = {path.name.split(".ko")[0].replace("-", "_"): path for path in folder.rglob("*.ko*")}
+    return Given(title, images[0], found)
 
 
 def find(wanted):
@@ -141,15 +144,17 @@ def program(workspace):
         raise Failure("test", f"no {PROGRAM} in this tree", "scripts/tree status shows the patches")
     log, made = out / "build.log", out / "gup_contract"
     out.mkdir(parents=True, exist_ok=True)
-    stamp = kernel.digest(workspace.head, *sorted(tree.glob("tools/testing/selftests/mm/*.[ch]")), pathlib.Path(__file__))
+    own = sorted(tree.glob("tools/testing/selftests/mm/*.[ch]"))
+    stamp = kernel.digest(workspace.head, *own, pathlib.Path(__file__))
     if cli.text_of(out / "built") == stamp and made.exists():
         return made
     cli.stage("build", "gup_contract, static")
     folder = pathlib.Path(PROGRAM).parent
     sources = [folder / name for name in ("gup_contract.c", "vm_util.c", "hugepage_settings.c")]
     if (cli.logged(["make", "-s", f"O={out}", f"ARCH={X86.name}", "headers"], log, cwd=tree) or
-            cli.logged([X86.compiler, "-O2", "-Wall", "-static", "-U_FORTIFY_SOURCE", "-I.", "-Itools/testing/selftests",
-                        "-isystem", out / "usr/include", "-o", made, *sources, "-lpthread"], log, "a", cwd=tree)):
+            cli.logged([X86.compiler, "-O2", "-Wall", "-static", "-U_FORTIFY_SOURCE", "-I.",
+                        "-Itools/testing/selftests", "-isystem", out / "usr/include", "-o", made, *sources,
+                        "-lpthread"], log, "a", cwd=tree)):
         error = re.search(r".*error:.*", cli.text_of(log))
         raise Failure("build", error[0] if error else "gup_contract does not compile", f"the whole log is {log}")
     cli.write(out / "built", stamp)
@@ -157,13 +162,16 @@ def program(workspace):
 
 
 def initrd(given, contract, folder):
-    """Beside it what it is made of: busybox, the program, the modules, a disk."""
+    """Of busybox, the program, the modules and a disk."""
+    made = cli.scratch()
+    (made / "modules").mkdir()
     files = {"bin/busybox": shutil.which("busybox"), "init": INIT, "gup_contract": contract,
-             "disk.gz": initramfs.make_disk(folder, 16)}
-    with cli.anew(folder / "modules") as new:
-        paths = modules(given, new)
-        files |= {f"modules/{number:02}-{path.name}": path for number, path in enumerate(paths)}
-        return initramfs.pack(folder / "initramfs", files)
+             "disk.gz": initramfs.make_disk(made, 16)}
+    paths = modules(given, made / "modules")
+    files |= {f"modules/{number:02}-{path.name}": path for number, path in enumerate(paths)}
+    image = folder / "initramfs.gz"
+    shutil.copy(initramfs.pack(made / "initramfs", files), image)
+    return image
 
 
 def run(given, machine, contract, workspace, silent):

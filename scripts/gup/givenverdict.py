@@ -84,7 +84,8 @@ def judge(tree, folder, title):
         ("pass", "passed"), ("fail", "failed"), ("xfail", "differ as they did then"), ("skip", "skipped")))
     more = f", {len(built_in)} built-in suites" if built_in else ""
     release = next((match[1] for match in (re.search(r"Linux version (\S+)", line) for line in lines) if match), "")
-    result = {"title": title, "release": release, "verdict": kind, "why": what, "guest": guest, "suites": built_in, "cases": found}
+    result = {"title": title, "release": release, "verdict": kind, "why": what, "guest": guest, "suites": built_in,
+              "cases": found}
     cli.save(folder / "result.json", result)
     return kind, f"{what + '; ' if what else ''}{counts}{more}, guest {guest['seconds']:.1f} s", result
 

@@ -12,7 +12,7 @@ import unittest
 from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from gup import cli, given, givenverdict  # noqa: E402
+from gup import cli, debkernels, given, givenverdict  # noqa: E402
 from sandbox import GOOD, HEAD, TAIL, BuiltTest, kunit_parse, ktap, write_files  # noqa: E402
 
 # The header of a bzImage, whose version is at 0x200 + 0x100.
@@ -71,6 +71,19 @@ class Packages(unittest.TestCase):
     def test_a_package_without_a_kernel_or_for_another_machine(self):
         self.assertIn("no kernel", self.refused(package(self.top, {"usr/share/doc/x": b""})))
         self.assertIn("arm64", self.refused(package(self.top, {"boot/vmlinuz-6.1.9": BZIMAGE}, "arm64")))
+
+
+    def test_a_name_stands_for_what_it_depends_on(self):
+        packages = debkernels.Packages.__new__(debkernels.Packages)
+        packages.apt = mock.Mock()
+        packages.apt.run.return_value = "linux-image-7.3-amd64\nlinux-binary-7.3-amd64\nlinux-image-6.1-amd64\n"
+        packages.apt.download = lambda name, path: name
+        with mock.patch.object(debkernels, "FOLDER", self.top):
+            self.assertEqual(packages.kernel("linux-image-6.1-amd64"), ["linux-image-6.1-amd64:amd64"])
+            self.assertEqual(packages.kernel("linux-image-7.3-amd64"), ["linux-image-7.3-amd64:amd64",
+                                                                        "linux-binary-7.3-amd64:amd64"])
+            with self.assertRaises(cli.Failure):
+                packages.kernel("linux-image-6.2-amd64")
 
 
 class Verdicts(unittest.TestCase):
@@ -171,15 +184,21 @@ class Boots(BuiltTest):
         words = (self.repo / "build/results/latest/qemu-cmd").read_text()
         self.assertIn("printk.devkmsg=on", words)
 
-    def test_a_failure_is_not_written(self):
-        (self.top / "console").write_text(HEAD + program(("not ok 1 reads #  7 instead of 8",), 1) + TAIL)
+    def test_a_guest_that_dies_is_not_written_and_a_failure_is(self):
+        document = self.repo / "Documentation"
+        write_files(document, {"templates/kernels.md": "@table@\n"})
+        (self.top / "console").write_text(HEAD + TAIL)
+        self.bad("boot", "boot", "--kernel", str(self.image), "--write", names=["before its tests began"])
+        self.assertFalse((document / "kernels.md").exists())
+        (self.top / "console").write_text(HEAD + program(("not ok 1 reads #  7 instead of 8", CASES[0]), 1) + TAIL)
         self.bad("test", "boot", "--kernel", str(self.image), "--write", names=["reads: 7 instead of 8"])
-        self.assertFalse((self.repo / "Documentation/kernels.md").exists())
+        self.assertIn("| reads | **fails** | 7 instead of 8; commit unknown |", (document / "kernels.md").read_text())
 
     def test_bad_input_is_refused_before_anything_is_made(self):
         write_files(self.top, {"text": "no kernel\n" * 100})
         (self.top / "vmlinux").write_bytes(b"\x7fELF" + b"\0" * 1000)
-        for name, said in (("nothing", "no file"), ("text", "neither a bzImage"), ("vmlinux", "ELF file"), (".", "no file")):
+        for name, said in (("nothing", "no file"), ("text", "neither a bzImage"), ("vmlinux", "ELF file"),
+                           (".", "no file")):
             result = self.bad("usage", "boot", "--kernel", str(self.top / name), names=[said])
             self.assertNotIn(" build ", result.output)
         self.bad("usage", "boot", "--kernel", str(self.image), "--suite", "gup_alpha", names=["exclude each other"])
