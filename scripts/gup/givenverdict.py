@@ -11,7 +11,7 @@ HEADER, END = "TAP version 13", re.compile(r"gup_contract: status (\d+)$")
 PLAN = re.compile(r"1\.\.(\d+)$")
 CASE = re.compile(r"(ok|not ok) \d+ (.*?)(?: # (?:(SKIP|XFAIL) )? ?(.*))?$")
 WORDS = {"pass": "", "fail": "**fails**", "skip": "skipped", "xfail": "differs"}
-KIND = re.compile(r"(.*): (.*)$")
+PARTS = re.compile(r"(.*)(?:: | (?=stops at))(?:stops at )?(.*)$")  # what is done, on what
 
 
 def parts(lines):
@@ -92,26 +92,44 @@ def judge(tree, folder, title):
 
 # ------------------------------------------------------------------------------- table
 
-def short(names):
-    """Names that differ in what is mapped alone, as one."""
+def pairs(names):
+    """{what is done: [on what]}"""
     found = {}
     for name in names:
-        match = KIND.match(name)
-        found.setdefault(match[1] if match else name, []).append(match[2] if match else "")
-    return "; ".join(f"{name} ({', '.join(kinds)})" if kinds != [""] else name for name, kinds in found.items())
+        match = PARTS.match(name)
+        done = match[1] + " stops at" * (" stops at " in name) if match else name
+        found.setdefault(done, []).append(match[2] if match else "")
+    return found
+
+
+def short(names, every):
+    """Names that differ in what it is done on alone, as one; of every: without that."""
+    of_every, found = pairs(every), {}
+    for done, things in pairs(names).items():
+        whole = things == [""] or (len(things) > 1 and things == of_every[done])
+        found.setdefault("" if whole else f" ({', '.join(things)})", []).append(done)
+    return "; ".join(f"{', '.join(done)}{things}" for things, done in found.items())
+
+
+def gist(reason):
+    """Without what is another value in each test."""
+    parts = re.sub(r" instead of -?\d+$", "", reason).split(": ")
+    return ": ".join([parts[0], parts[-1]] if len(parts) > 2 and reason.startswith("until ") else parts)
 
 
 def rows(found):
     """Of tests that do not pass on each kernel: those with the same results are one row."""
-    groups = {}
-    for name in dict.fromkeys(name for result in found for name in result["cases"]):
+    groups, every = {}, list(dict.fromkeys(name for result in found for name in result["cases"]))
+    for name in every:
         cells = [result["cases"].get(name, ("", "")) for result in found]
         if {word for word, _ in cells} != {"pass"}:
-            reasons = dict.fromkeys(reason for _, reason in cells if reason)
+            reasons = dict.fromkeys(gist(reason) for _, reason in cells if reason)
             groups.setdefault((tuple(WORDS.get(word, "") for word, _ in cells), tuple(reasons)), []).append(name)
     for (cells, reasons), names in groups.items():
         why = "; ".join(reasons)
-        yield [len(names), short(names), *cells, why if re.search(r"[0-9a-f]{12}", why) else f"{why}; commit unknown"]
+        if not re.search(r"\b[0-9a-f]{12}\b", why):
+            why += "; commit unknown"
+        yield [len(names), short(names, every), *cells, why]
 
 
 def write_table(found):

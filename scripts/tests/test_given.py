@@ -150,14 +150,28 @@ class Verdicts(unittest.TestCase):
 
 
 class Table(unittest.TestCase):
-    def test_tests_with_the_same_results_are_one_row(self):
-        old = {"reads: a file": ("pass", ""), "maps: a file": ("skip", "no such call: v5.14, 4ca9b3859dac"),
-               "maps: a memfd": ("skip", "no such call: v5.14, 4ca9b3859dac"), "opens": ("xfail", "until v6.6: 22")}
+    def rows(self, old):
         new = {name: ("pass", "") for name in old}
-        found = list(givenverdict.rows([{"cases": old}, {"cases": new}]))
-        self.assertEqual(found, [
-            [2, "maps (a file, a memfd)", "skipped", "", "no such call: v5.14, 4ca9b3859dac"],
-            [1, "opens", "differs", "", "until v6.6: 22; commit unknown"]])
+        return list(givenverdict.rows([{"cases": old}, {"cases": new}]))
+
+    def test_tests_with_the_same_results_are_one_row(self):
+        lacks = ("skip", "no such call: v5.14, 4ca9b3859dac")
+        self.assertEqual(self.rows({
+            "reads: a file": ("pass", ""), "reads: a memfd": lacks, "maps: a file": lacks, "maps: a memfd": lacks,
+            "opens": ("xfail", "until v6.6: 22 instead of 0")}), [
+                [3, "reads (a memfd); maps", "skipped", "", "no such call: v5.14, 4ca9b3859dac"],
+                [1, "opens", "differs", "", "until v6.6: 22; commit unknown"]])
+
+    def test_values_that_differ_do_not_make_two_rows(self):
+        self.assertEqual(self.rows({
+            "reads stops at a hole": ("xfail", "until v6.5, 34ed8d0dcd69: read(): EFAULT instead of 7"),
+            "reads stops at the end": ("pass", ""),
+            "writes stops at a hole": ("xfail", "until v6.5, 34ed8d0dcd69: write(): EFAULT instead of 9")}), [
+                [2, "reads stops at, writes stops at (a hole)", "differs", "", "until v6.5, 34ed8d0dcd69: EFAULT"]])
+
+    def test_a_test_that_a_kernel_did_not_run(self):
+        found = list(givenverdict.rows([{"cases": {}}, {"cases": {"opens": ("pass", "")}}]))
+        self.assertEqual(found, [[1, "opens", "", "", "; commit unknown"]])
 
 
 class Boots(BuiltTest):
