@@ -6,13 +6,13 @@ again.
 Results: build/results/<time>-boot/, and build/results/latest.
 """
 
-from gup import arch, cli, guest, limits, results, series, source
+from gup import arch, cli, given, guest, limits, results, series, source
 from gup import kernel as kernels
 from gup.cli import End, Failure
 from gup.packages import need
 from gup.workspace import Workspace
 
-EXCLUDE = ("--only --topics",)
+EXCLUDE = ("--only --topics", "--kernel --arch --only --topics --without --config --suite --jobs --keep-going")
 
 
 def options(parser):
@@ -27,6 +27,9 @@ def options(parser):
     add(parser, "--config NAME", f"a configuration in configs/ (there are: {' '.join(kernels.names())})",
         kernels.named, default="reference")
     add(parser, "--suite GLOB", "run only these suites, or tests as suite.test; may be repeated", cli.glob, many=True)
+    add(parser, "--kernel FILE", "run gup_contract on this kernel, which is a bzImage, a Debian package that has one, or "
+        "the name of one, as linux-image-6.1.0-50-amd64; may be repeated", given.named, many=True)
+    add(parser, "--write", "with --kernel: write Documentation/kernels.md, if all ran to their end")
     timeout_and_jobs(parser)
     add(parser, "--keep-going", "do not stop the guest at its first warning")
 
@@ -47,6 +50,10 @@ def patches(text):
 
 
 def main(options):
+    if options.kernel:
+        return given.main(options)
+    if options.write:
+        raise cli.usage("--write without --kernel")
     kernels.check_arch(options.config, options.arch)
     selection = series.Selection(options.only, options.topics, tuple(options.without))
     if selection.topics or selection.without:
@@ -70,3 +77,4 @@ def main(options):
         bad = bad or (kind != "pass" and End(kind, summary))
     if bad:
         raise bad
+    return None

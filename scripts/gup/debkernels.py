@@ -116,6 +116,17 @@ class Packages:
         path.unlink()
         cli.write(done, "")
 
+    def kernel(self, name):
+        """The packages of this image, downloaded: itself, or where it is empty those with its kernel and modules."""
+        version = name.removeprefix("linux-image-")
+        names = [name, f"linux-binary-{version}", f"linux-modules-{version}"]
+        there = set(self.apt.run("apt-cache", "pkgnames", "linux-").split())
+        if name not in there:
+            raise Failure("usage", f"the mirror has no {name}", "its version is part of the name: "
+                          "apt-cache search linux-image")
+        (FOLDER / "images").mkdir(parents=True, exist_ok=True)
+        return [self.apt.download(f"{one}:amd64", FOLDER / f"images/{one}_amd64.deb") for one in names if one in there]
+
     def image(self, one):
         """The kernel of these headers, or None."""
         name = f"linux-image-{one.abi}-{one.flavour}"

@@ -9,13 +9,12 @@ from errors of the compiler that it explains to modules that load. --write makes
 
 import argparse
 import concurrent.futures
-import gzip
 import re
 import shutil
 import subprocess
 import typing
 
-from gup import cli, debkernels, documents, guest, source
+from gup import cli, debkernels, documents, guest, initramfs, source
 from gup.arch import X86
 from gup.cli import BUILD, CACHE, CPUS, ROOT
 from gup.counts import Checks
@@ -201,27 +200,16 @@ def compile_all(checks, headers, folder, names, gpl):
 
 # --------------------------------------------------------------------------------- run
 
-def initramfs(folder):
-    tree = folder / "initramfs"
-    for part in ("bin", "dev"):
-        (tree / part).mkdir(parents=True)
-    shutil.copy(shutil.which("busybox"), tree / "bin")
-    (tree / "init").write_text(INIT)
-    (tree / "init").chmod(0o755)
-    for module in folder.glob("*.ko"):
-        shutil.copy(module, tree)
-    names = "\n".join(str(path.relative_to(tree)) for path in sorted(tree.rglob("*")))
-    archive = subprocess.run(["busybox", "cpio", "-o", "-H", "newc"], cwd=tree, input=names.encode(), check=True,
-                             capture_output=True).stdout
-    image = folder / "initramfs.gz"
-    image.write_bytes(gzip.compress(archive, 1, mtime=0))
-    return image
+def initrd(folder):
+    (folder / "init").write_text(INIT)
+    return initramfs.pack(folder / "initramfs", {"bin/busybox": shutil.which("busybox"), "init": folder / "init",
+                                                 **{module.name: module for module in folder.glob("*.ko")}})
 
 
 def run(checks, machine, name, image, forms, folder):
     """The names of those that the guest says are well."""
     cli.stage("boot", f"{name}; {machine}")
-    guest.run(machine.command(image, ["console=ttyS0", "panic=-1", "kunit.enable=0", "vsyscall=emulate"], initramfs(folder)), folder)
+    guest.run(machine.command(image, ["console=ttyS0", "panic=-1", "kunit.enable=0", "vsyscall=emulate"], initrd(folder)), folder)
     console = (folder / "console.log").read_text(errors="replace")
     good = set(re.findall(r"gup_form: (\w+): ok", console))
     for form in forms:

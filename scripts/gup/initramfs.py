@@ -3,6 +3,7 @@
 configuration's own, which ends the guest as well."""
 
 import gzip
+import os
 import re
 import shutil
 import subprocess
@@ -37,6 +38,36 @@ def make_programs(kernel):
                       log, cwd=kernel.tree):
             error = re.search(r".*error:.*", cli.text_of(log))
             raise Failure("build", error[0] if error else f"{name} does not compile", f"the whole log is {log}")
+
+
+def make_disk(folder, mebibytes=256):
+    """An ext4, for the guest to copy to a RAM disk. Busybox makes an ext2 only."""
+    disk, packed = folder / "disk", folder / "disk.gz"
+    with open(disk, "wb") as file:
+        file.truncate(mebibytes << 20)
+    if subprocess.run(["mkfs.ext4", "-q", "-b", "4096", "-E", "lazy_itable_init=0,nodiscard", disk], check=False,
+                      env=dict(os.environ, PATH=os.environ["PATH"] + ":/sbin")).returncode:
+        raise Failure("environment", f"mkfs.ext4 made no file system in {disk}", "look at the disk space")
+    packed.write_bytes(gzip.compress(disk.read_bytes(), 1, mtime=0))
+    disk.unlink()
+    return packed
+
+
+def pack(folder, files):
+    """Of {name: file}, without a tree of the kernel: the image, beside the folder that is packed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "dev").mkdir(parents=True)
+    for name, path in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / name)
+    for name in ("init", *(name for name in files if "." not in name)):
+        (folder / name).chmod(0o755)
+    names = "\n".join(str(path.relative_to(folder)) for path in sorted(folder.rglob("*")))
+    archive = subprocess.run(["busybox", "cpio", "-o", "-H", "newc"], cwd=folder, input=names.encode(), check=True,
+                             capture_output=True).stdout
+    image = folder.with_suffix(".gz")
+    image.write_bytes(gzip.compress(archive, 1, mtime=0))
+    return image
 
 
 def make(kernel, more=()):

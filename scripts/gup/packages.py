@@ -15,6 +15,7 @@ PACKAGES = {
     "fetch": "git xz:xz-utils /etc/ssl/certs/ca-certificates.crt:ca-certificates",
     "build": "gcc /usr/include/stdio.h:libc6-dev make bc bison flex ccache perl "
              "/usr/include/libelf.h:libelf-dev /usr/include/openssl/opensslv.h:libssl-dev",
+    "compiler": "gcc /usr/include/stdio.h:libc6-dev make",
     "boot": "qemu-system-x86_64:qemu-system-x86",
     "arm64": "qemu-system-aarch64:qemu-system-arm aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu",
     "riscv64": "qemu-system-riscv64:qemu-system-misc riscv64-linux-gnu-gcc:gcc-riscv64-linux-gnu "
@@ -28,6 +29,7 @@ PACKAGES = {
     "mips64": "mips64el-linux-gnuabi64-gcc:gcc-mips64el-linux-gnuabi64",
     "initramfs": "busybox:busybox-static",
     "forms": "aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu spatch:coccinelle patch",
+    "disk": "/sbin/mkfs.ext4:e2fsprogs",
     "selftests": "/sbin/mkfs.ext4:e2fsprogs /usr/include/numa.h:libnuma-dev "
                  "/usr/include/sys/capability.h:libcap-dev /usr/include/liburing.h:liburing-dev",
     "coverage": "gcovr",

@@ -98,11 +98,11 @@ def save(folder, run, command, kernel, initrd):
     reproduce.chmod(0o755)
 
 
-def kunit_parse(tree, folder):
+def kunit_parse(tree, folder, log="console.log", name="kunit"):
     """Its status tells of failed tests, which the verdict reads from the JSON. Compiling it takes
     longer than running it: git ignores what it leaves."""
-    cli.logged([sys.executable, "-S", "tools/testing/kunit/kunit.py", "parse", f"--json={folder}/kunit.json",
-                str(folder / "console.log")], folder / "kunit.txt", cwd=tree)
+    cli.logged([sys.executable, "-S", "tools/testing/kunit/kunit.py", "parse", f"--json={folder}/{name}.json",
+                str(folder / log)], folder / f"{name}.txt", cwd=tree)
 
 
 def boot(kernel, machine, folder, suites, glob=None, *, keep_going=False, silent=None, arguments=(), initrd=None):

@@ -11,7 +11,6 @@ what each guest printed: tests.log the tests, console.log the kernel.
 
 import collections
 import fnmatch
-import gzip
 import itertools
 import os
 import pathlib
@@ -133,19 +132,6 @@ def build_tests(the_kernel):
     return tests
 
 
-def make_disk(folder):
-    """An ext4, for the guest to copy to a RAM disk. Busybox makes an ext2 only."""
-    disk, packed = folder / "disk", folder / "disk.gz"
-    with open(disk, "wb") as file:
-        file.truncate(256 << 20)
-    if subprocess.run(["mkfs.ext4", "-q", "-b", "4096", "-E", "lazy_itable_init=0,nodiscard", disk], check=False,
-                      env=dict(os.environ, PATH=os.environ["PATH"] + ":/sbin")).returncode:
-        raise Failure("environment", f"mkfs.ext4 made no file system in {disk}", "look at the disk space")
-    packed.write_bytes(gzip.compress(disk.read_bytes(), 1, mtime=0))
-    disk.unlink()
-    return packed
-
-
 # -------------------------------------------------------------------------------- guests
 
 def run_guest(the_kernel, machine, folder, lines, silent):
@@ -155,7 +141,7 @@ def run_guest(the_kernel, machine, folder, lines, silent):
     (folder / "plan").write_text("".join(line + "\n" for line in wanted))
     tests = build_tests(the_kernel)
     initrd = initramfs.make(the_kernel, [
-        "dir /mm 0755 0 0", f"file /disk.gz {make_disk(the_kernel.out)} 0644 0 0", f"file /tests {folder}/plan 0644 0 0",
+        "dir /mm 0755 0 0", f"file /disk.gz {initramfs.make_disk(the_kernel.out)} 0644 0 0", f"file /tests {folder}/plan 0644 0 0",
         *(f"file /mm/{name} {tests}/{name} 0755 0 0" for name in sorted({line.split()[2] for line in wanted}))])
     machine.extra = ["-serial", f"file:{folder}/tests.log"]
     command = machine.command(the_kernel.image, initramfs.boot_words(the_kernel, the_kernel.boot_arguments()), initrd)

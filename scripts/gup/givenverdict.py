@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The verdict on a guest of scripts/boot --kernel, and the table of several."""
+
+import json
+import re
+
+from gup import cli, documents, results, splat, verdict
+from gup.arch import X86
+
+HEADER, END = "TAP version 13", re.compile(r"gup_contract: status (\d+)$")
+PLAN = re.compile(r"1\.\.(\d+)$")
+CASE = re.compile(r"(ok|not ok) \d+ (.*?)(?: # (?:(SKIP|XFAIL) )? ?(.*))?$")
+WORDS = {"pass": "", "fail": "**fails**", "skip": "skipped", "xfail": "differs"}
+PARTS = re.compile(r"(.*)(?:: | (?=stops at))(?:stops at )?(.*)$")  # what is done, on what
+
+
+def parts(lines):
+    """(console before the program, what it printed, its status or None)."""
+    text = [splat.plain(line) for line in lines]
+    start = text.index(HEADER) if HEADER in text else len(text)
+    end = next((number for number in range(start, len(text)) if END.match(text[number])), None)
+    return text[:start], text[start:end], end and int(END.match(text[end])[1])
+
+
+def cases(lines):
+    """({name: (pass, fail, skip or xfail, reason)}, plan or None)"""
+    found, plan = {}, None
+    for line in lines:
+        match, planned = CASE.match(line), PLAN.match(line)
+        if planned and plan is None:
+            plan = int(planned[1])
+        if match:
+            word = (match[3] or "").lower() or ("pass" if match[1] == "ok" else "fail")
+            found[match[2]] = word if match[1] == "ok" else "fail", match[4] or ""
+    return found, plan
+
+
+def suites(kunit):
+    """Those of the series that are built into the kernel."""
+    return {name: counts for name, counts in verdict.suites_of(kunit or {}).items() if name.startswith("gup")}
+
+
+def findings(lines, guest, found, plan, status, kunit, built_in):
+    """(class, what is wrong or nothing): the first that says something is the verdict."""
+    last = "the last line was: " + next((splat.plain(line) for line in reversed(lines) if line.strip()), "")
+    complaints = splat.splats(lines)
+    yield "boot", guest["end"] == "nothing" and f"the guest printed nothing for {guest['silence_allowed']:g} s"
+    early = complaints and complaints[0][1] == "panic" and not found
+    yield "boot" if early else "splat", complaints and f"{complaints[0][2]} (console.log line {complaints[0][0]})"
+    yield "timeout", guest["end"] in ("silent", "flood") and f"the guest hung: {guest['end']}; {last}"
+    yield "boot", not found and f"the guest ended before its tests began; {last}"
+    said = any(re.search(X86.end, line) for line in lines)
+    yield "boot", (status is None or not said) and f"the guest ended before its tests were done; {last}"
+    failed = [name for name, (word, _) in found.items() if word == "fail"]
+    failed += [f"{suite}.{name}" for suite, counts in built_in.items() for name in counts["failures"]]
+    yield "test", failed and f"{len(failed)} failed, first: {failed[0]}"
+    yield "test", plan != len(found) and f"{len(found)} results, although {plan} were planned"
+    words = [word for word, _ in found.values()]
+    counts = {"passed": len(words) - words.count("skip"), "failed": 0, "skipped": words.count("skip")}
+    counted = verdict.count(kunit) if kunit else {}
+    same = all(counted.get(key) == value for key, value in counts.items())
+    yield "test", not same and f"kunit.py does not count {verdict.words(counts)}, see contract.txt"
+    yield "test", "pass" not in words and "nothing passed"
+    yield "test", status and f"gup_contract ended with status {status}"
+
+
+def judge(tree, folder, title):
+    """(class, summary, result)"""
+    lines = cli.text_of(folder / "console.log").splitlines()
+    before, own, status = parts(lines)
+    parsed = {}
+    for name, text in (("suites", before), ("contract", own)):
+        (folder / f"{name}.log").write_text("".join(f"{line}\n" for line in text))
+        results.kunit_parse(tree, folder, f"{name}.log", name)
+        parsed[name] = json.loads(cli.text_of(folder / f"{name}.json") or "null")
+    guest = json.loads(cli.text_of(folder / "guest.json"))
+    found, plan = cases(own)
+    built_in = suites(parsed["suites"])
+    kind, what = next(((kind, what) for kind, what in findings(
+        lines, guest, found, plan, status, parsed["contract"], built_in) if what), ("pass", ""))
+    cli.indented([f"failed: {name}: {reason}" for name, (word, reason) in found.items() if word == "fail"], 20)
+    words = [word for word, _ in found.values()]
+    counts = ", ".join(f"{words.count(word)} {text}" for word, text in (
+        ("pass", "passed"), ("fail", "failed"), ("xfail", "differ as they did then"), ("skip", "skipped")))
+    more = f", {len(built_in)} built-in suites" if built_in else ""
+    release = next((match[1] for match in (re.search(r"Linux version (\S+)", line) for line in lines) if match), "")
+    result = {"title": title, "release": release, "verdict": kind, "why": what, "guest": guest, "suites": built_in,
+              "cases": found}
+    cli.save(folder / "result.json", result)
+    return kind, f"{what + '; ' if what else ''}{counts}{more}, guest {guest['seconds']:.1f} s", result
+
+
+# ------------------------------------------------------------------------------- table
+
+def pairs(names):
+    """{what is done: [on what]}"""
+    found = {}
+    for name in names:
+        match = PARTS.match(name)
+        done = match[1] + " stops at" * (" stops at " in name) if match else name
+        found.setdefault(done, []).append(match[2] if match else "")
+    return found
+
+
+def short(names, every):
+    """Names that differ in what it is done on alone, as one; of every: without that."""
+    of_every, found = pairs(every), {}
+    for done, things in pairs(names).items():
+        whole = things == [""] or (len(things) > 1 and things == of_every[done])
+        found.setdefault("" if whole else f" ({', '.join(things)})", []).append(done)
+    return "; ".join(f"{', '.join(done)}{things}" for things, done in found.items())
+
+
+def gist(reason):
+    """Without what is another value in each test."""
+    parts = re.sub(r" instead of -?\d+$", "", reason).split(": ")
+    return ": ".join([parts[0], parts[-1]] if len(parts) > 2 and reason.startswith("until ") else parts)
+
+
+def rows(found):
+    """Of tests that do not pass on each kernel: those with the same results are one row."""
+    groups, every = {}, list(dict.fromkeys(name for result in found for name in result["cases"]))
+    for name in every:
+        cells = [result["cases"].get(name, ("", "")) for result in found]
+        if {word for word, _ in cells} != {"pass"}:
+            reasons = dict.fromkeys(gist(reason) for _, reason in cells if reason)
+            groups.setdefault((tuple(WORDS.get(word, "") for word, _ in cells), tuple(reasons)), []).append(name)
+    for (cells, reasons), names in groups.items():
+        why = "; ".join(reasons)
+        if not re.search(r"\b[0-9a-f]{12}\b", why):
+            why += "; commit unknown"
+        yield [len(names), short(names, every), *cells, why]
+
+
+def write_table(found):
+    releases = " | ".join(result["release"] for result in found)
+    command = ["    scripts/boot --write", *(f"            --kernel {result['title'].split()[0]}" for result in found)]
+    documents.fill("kernels.md", command=" \\\n".join(command).splitlines(), kernels=documents.table(
+        "| kernel | passed | differ | skipped |", ([result["release"], *(
+            sum(word == wanted for word, _ in result["cases"].values()) for wanted in ("pass", "xfail", "skip"))]
+            for result in found)),
+        table=documents.table(f"| tests | which | {releases} | why |", rows(found), " --- |"))
