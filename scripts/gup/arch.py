@@ -102,6 +102,14 @@ ARCHES = {row.name: row for row in (
     *OTHERS,
 )}
 
+MUTATED = {row.name: row for row in (X86, UM)}  # where bugs are seeded: one is fast, one has all
+
+
+def mutated(name):
+    if name not in MUTATED:
+        raise usage(f"no bug is seeded on '{name}'", "there are: " + " ".join(MUTATED))
+    return MUTATED[name]
+
 
 def named(name):
     if name not in ARCHES:

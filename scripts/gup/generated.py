@@ -26,8 +26,8 @@ from gup.packages import need
 
 FILE = "mm/gup.c"
 RESULTS = ROOT / "Documentation/mutation/results.tsv"
-FIELDS = ("key", "function", "operator", "change", "tests", *(f"{name}{what}" for name in arch.ARCHES
-                                                            for what in ("", "_by", "_object")))
+FIELDS = ("key", "function", "operator", "change", "tests", *(f"{name}{what}" for name in arch.MUTATED
+                                                             for what in ("", "_by", "_object")))
 # By architecture: kunit.timeout, a 15th of which a test may take for what it begins before it is killed, which it
 # tells; and how long a guest may be silent, for the reference machine (limits.py).
 PATIENCE = {"um": (90, 8.0), "x86_64": (300, 60.0)}
@@ -59,14 +59,14 @@ class Kept:
         """The verdicts on these that other tests gave."""
         for row in (self.rows[mutant.key] for mutant in mutants):
             if row["tests"] != self.tests:
-                row.update({f"{name}{what}": "" for name in arch.ARCHES for what in ("", "_by")}, tests=self.tests)
+                row.update({f"{name}{what}": "" for name in arch.MUTATED for what in ("", "_by")}, tests=self.tests)
 
     def save(self, now=False):
         """Behind those of this architecture those that only others have. What no architecture makes goes."""
         if not now and time.monotonic() - self.saved < SAVE:
             return
         mine = (self.name, f"{self.name}_object")
-        theirs = [f"{name}{what}" for name in arch.ARCHES if name != self.name for what in ("", "_object")]
+        theirs = [f"{name}{what}" for name in arch.MUTATED if name != self.name for what in ("", "_object")]
         others = [key for key, row in self.rows.items() if any(row[field] for field in theirs)
                   and not any(row[field] for field in mine)]
         text = io.StringIO()
@@ -298,7 +298,7 @@ def wanted(subject, kept, globs):
     if not found:
         raise Failure("usage", f"--only: no function with mutants matches {' '.join(globs)}")
     kept.forget(found)
-    others = [name for name in arch.ARCHES if name != subject.arch.name]
+    others = [name for name in arch.MUTATED if name != subject.arch.name]
     return [mutant for mutant in found
             if not any(kept.rows[mutant.key][name] in ("killed", "warned") for name in others)]
 

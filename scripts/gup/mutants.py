@@ -58,8 +58,8 @@ def options(parser):
     add(parser, "--changed", "leave out the mutants that have a kept verdict (killed or survived)")
     add(parser, "--again", "run also what has a kept verdict")
     add(parser, "--keep-going", "do not stop at the first mutant that is not killed")
-    add(parser, "--arch NAME", f"one of: {' '.join(arch.ARCHES)}. On um a mutant takes seconds, but not each can be "
-        "tried", arch.named, default=arch.X86)
+    add(parser, "--arch NAME", f"one of: {' '.join(arch.MUTATED)}. On um a mutant takes seconds, but not each can be "
+        "tried", arch.mutated, default=arch.X86)
     boot.timeout_and_jobs(parser)
 
 

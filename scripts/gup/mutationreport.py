@@ -4,7 +4,7 @@
 import collections
 
 from gup import documents, operators, plot
-from gup.arch import ARCHES
+from gup.arch import MUTATED
 from gup.cli import ROOT, Failure, matched
 
 PICTURE = ROOT / "Documentation/mutation/functions.svg"
@@ -45,9 +45,9 @@ def classify(rows):
     program of its own; only what is none on each architecture is dropped."""
     original, seen = rows.get(ORIGINAL), {}
     for key, row in rows.items():
-        own = {name: row[f"{name}_object"] for name in ARCHES}
-        differs = [name for name in ARCHES if own[name] not in ("", "none", original[f"{name}_object"])]
-        verdicts = {row[name] for name in differs if row[name]} or {row[name] for name in ARCHES if not own[name]}
+        own = {name: row[f"{name}_object"] for name in MUTATED}
+        differs = [name for name in MUTATED if own[name] not in ("", "none", original[f"{name}_object"])]
+        verdicts = {row[name] for name in differs if row[name]} or {row[name] for name in MUTATED if not own[name]}
         if not differs and all(own.values()):
             row["class"] = "no program" if set(own.values()) == {"none"} else "same object"
         elif differs and seen.setdefault(tuple(own.values()), key) != key:
@@ -105,7 +105,7 @@ def untried(rows, original):
     """{architecture: of those that no other one told, and that are a program of their own there as far as is known}"""
     left = [row for row in rows if row["class"] in ("survived", "crashed", "hung", "not tried")]
     return {name: sum(not row[name] and row[f"{name}_object"] not in ("none", original[f"{name}_object"] or "none")
-                      for row in left) for name in ARCHES}
+                      for row in left) for name in MUTATED}
 
 
 def write_all(rows):
@@ -118,7 +118,7 @@ def write_all(rows):
     counts = collections.Counter(row["class"] for row in rows)
     documents.fill(
         "mutation.md", mutants=len(rows), functions=len({row["function"] for row in rows}), score=score(rows),
-        tried=sum(any(row[name] for name in ARCHES) for row in rows),
+        tried=sum(any(row[name] for name in MUTATED) for row in rows),
         score_without=score(rows, ("equivalent", "unreachable")),
         untried=", ".join(f"{number} on {name}" for name, number in untried(rows, by_key[ORIGINAL]).items()),
         classes=documents.table("| class | mutants | |", (

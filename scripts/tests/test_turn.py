@@ -29,7 +29,7 @@ ln -sfn "$$" "$results/latest"
 # Of step fetch nothing is shown if it works.
 ALWAYS = ["check --static", "boot --arch um", "check --fixes --arch um",
           "mutants --sample 20 --arch um", "boot", "check --kernel"]
-IN_TURN = ["bench", "each", "mutants", "fixes_x86", "selftests", "sample", "forms", "kunit_um", "kunit_x86"]
+IN_TURN = ["bench", "each", "mutants", "fixes_x86", "selftests", "matrix", "sample", "forms", "kunit_um", "kunit_x86"]
 
 
 class Turn(SandboxTest):
