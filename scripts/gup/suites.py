@@ -18,6 +18,9 @@ SLOW = r"KUNIT_SPEED_(VERY_)?SLOW"
 CASE = re.compile(r"\bKUNIT_CASE(\w*)\(\s*(\w+)([^()]*)\)")
 
 
+# What GUP_SUITE() of mm/tests/gup_kunit.h defines, as far as it matters here.
+SUITE = r'struct kunit_suite \1_suite = {\n\t.name = "\1",\n\t.test_cases = \1_cases,\n};'
+
 # cases: {name: slow}, or None where the table of them was not found.
 Suite = collections.namedtuple("Suite", "slow cases")
 
@@ -42,6 +45,7 @@ def suites(tree):
     found = {}
     for path in sorted(pathlib.Path(tree, "mm/tests").glob("gup_*_kunit.c")):
         source = re.sub(r"/\*.*?\*/|//[^\n]*", "", path.read_text(), flags=re.S)
+        source = re.sub(r"^GUP_SUITE\((\w+)\);", SUITE, source, flags=re.M)
         blocks = re.findall(r"struct kunit_suite \w+ = \{(.*?)\n\};", source, re.S)
         names = [re.search(r'\.name\s*=\s*"(\w+)"', block) for block in blocks]
         if not blocks or not all(names):

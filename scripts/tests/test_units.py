@@ -85,6 +85,13 @@ class Suites(unittest.TestCase):
                 (self.source(normal, extra=whole), True, {"one": False})):
             self.assertEqual(suites.suites(self.tree(source)), {"gup_a": suites.Suite(slow_suite, cases)})
 
+    def test_the_macro_of_the_fixtures(self):
+        table = "static struct kunit_case gup_a_cases[] = {\n\tKUNIT_CASE_SLOW(one),\n\tKUNIT_CASE(two),\n\t{}\n};\n\n"
+        want = {"gup_a": suites.Suite(False, {"one": True, "two": False})}
+        self.assertEqual(suites.suites(self.tree(table + "GUP_SUITE(gup_a);\n")), want)
+        with self.assertRaises(cli.Failure):
+            suites.suites(self.tree(table + "/* GUP_SUITE(gup_a); */\n"))
+
     def test_a_suite_in_a_comment_is_none(self):
         tree = self.tree("/*\n" + self.source("\tKUNIT_CASE(one),") + "*/\n")
         with self.assertRaises(cli.Failure):
