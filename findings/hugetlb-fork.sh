@@ -6,7 +6,7 @@
 #
 # Expected: the page table of the child has what that of the parent has, for private memory that was
 # written to. Seen: when pipes were opened and closed before, so that pages of the slab allocator are free
-# again, the child has no entry in 4 to 20 of 40 forks. It would read zeroes, or get SIGBUS if there is
+# again, the child has no entry in 10 to 15 of 40 forks. It would read zeroes, or get SIGBUS if there is
 # no other page. copy_hugetlb_page_range() takes a page table for a shared one by a field of struct
 # ptdesc that only tables of PMDs initialise. A page of 1 GiB has its entry in a table of PUDs, where
 # the field is what the last owner of the page has left. Page cache, which was the guess, leaves less: its

@@ -95,8 +95,10 @@ OTHERS = (
 ARCHES = {row.name: row for row in (
     X86, UM, I386, ARM64, RISCV64, S390X,
     I386._replace(name="i386-pae", make="i386", family="i386", fragments=("pae.config",)),
-    ARM64._replace(name="arm64-16k", make="arm64", family="arm64", fragments=("16k.config",)),
-    ARM64._replace(name="arm64-64k", make="arm64", family="arm64", fragments=("64k.config",)),
+    ARM64._replace(name="arm64-16k", make="arm64", family="arm64", fragments=("16k.config",),
+                   unfit="leaves are 32 MiB and 64 GiB: not tried"),
+    ARM64._replace(name="arm64-64k", make="arm64", family="arm64", fragments=("64k.config",),
+                   unfit="leaves are 512 MiB and 4 TiB: not tried"),
     ARM64._replace(name="arm64-nolpa2", make="arm64", family="arm64", cpu="max,pauth-impdef=on,lpa2=off"),
     RISCV64._replace(name="riscv64-sv39", family="riscv64", arguments=("no4lvl",)),
     *OTHERS,

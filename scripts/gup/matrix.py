@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The suites on each architecture of scripts/gup/arch.py, or on those that are named: mm/gup.c and the
-suites compiled with W=1, the size of gup.o with and without the series, and, where there is an emulator, a
-guest. A cell whose sources, configuration and tools are as they were is not run again. With --write
+"""The suites on each architecture of scripts/gup/arch.py, or on those that are named: mm/gup.c
+compiled with W=1, the size of gup.o with and without the series, and, where there is an emulator and the suites
+fit, a guest with them. A cell whose sources, configuration and tools are as they were is not run again. With --write
 Documentation/reach.md gets the table.
 
 Results: build/matrix/NAME/.
@@ -13,14 +13,14 @@ import re
 import subprocess
 import sys
 
-from gup import arch, cli, documents, guest, results, series, source
+from gup import arch, cli, documents, guest, ktap, lacks, results, series, source, splat, verdict
 from gup.cli import BUILD, ROOT, End, Failure
 from gup.kernel import Kernel, digest
 from gup.packages import need
 from gup.series import Selection
 from gup.workspace import Workspace
 
-EXCLUDE = ("--write --cell --one", "--arch --one")
+EXCLUDE = ("--write --cell --one --arch",)
 FOLDER = BUILD / "matrix"
 # Which architecture has what a walk depends on: read from the .config of the cell, and for what is
 # no option, from a macro that mm/gup.c or its headers ask for.
@@ -56,7 +56,8 @@ def object_of(workspace, one, selection):
 def key(kernel):
     """What a cell is decided by."""
     return digest(series.Series.hash(kernel.workspace.source.base, series.Series().select(series.ALL)),
-                  *results.decides(kernel, sys.modules[__name__]))
+                  *results.decides(kernel, ktap, lacks, results, splat, verdict, sys.modules[__name__]),
+                  *sorted(lacks.FOLDER.iterdir()))
 
 
 def cell(one):
@@ -134,7 +135,8 @@ def main(options):
     bad = [one.name for one in wanted if not is_current(workspace, one) or left(one.name).get("verdict", "pass") != "pass"
            or left(one.name)["warnings"]]
     for one in wanted:
-        print(f"  {one.name:14} " + left(one.name).get("summary", "no result" if one.name in bad else "compiles"))
+        print(f"  {one.name:14} " + (left(one.name).get("summary", "compiles") if is_current(workspace, one) else "no result"))
+        cli.indented(left(one.name).get("warnings", []))
     if bad:
         raise End("test", f"{len(bad)} of {len(wanted)} cells did not pass: {' '.join(bad)}")
     if options.write:
