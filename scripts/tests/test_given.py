@@ -142,6 +142,10 @@ class Verdicts(unittest.TestCase):
 
     def test_the_kernel_complains(self):
         self.expect("splat", "BUG: bad page", HEAD + program() + "[    0.57] BUG: bad page\n" + TAIL)
+        known = "".join(f"[    0.57] {line}\n" for line in (
+            "FAULT_FLAG_ALLOW_RETRY missing 881", "Call Trace:", " <TASK>", " handle_userfault+0x1/0x2", " </TASK>"))
+        self.expect("pass", "1 passed", HEAD + known + program() + TAIL)
+        self.expect("splat", "Call Trace", HEAD + known + "[    0.58] Call Trace:\n" + program() + TAIL)
         self.expect("boot", "Kernel panic", HEAD + "[    0.4] Kernel panic - not syncing: no init\n")
 
     def test_a_guest_that_hangs(self):
