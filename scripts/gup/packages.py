@@ -35,6 +35,7 @@ PACKAGES = {
     "coverage": "gcovr",
     "clang": "/usr/lib/python3/dist-packages/clang/cindex.py:python3-clang",
     "parallel": "parallel",
+    "export": "b4",
     "manual": "groff:groff-base man:man-db mandoc",
     "sphinx": "/usr/bin/sphinx-build:python3-sphinx",
     "plot": "gnuplot:gnuplot-nox",
