@@ -3,7 +3,7 @@
 PASS or FAIL in the last line. What is there already is reused: edit build/tree and run it
 again.
 
-Results: build/results/<time>-boot/, and build/results/latest.
+Results: build/results/<time>-boot/, and build/results/latest, with result.json and junit.xml.
 """
 
 from gup import arch, cli, given, guest, limits, results, series, source
@@ -12,7 +12,7 @@ from gup.cli import End, Failure
 from gup.packages import need
 from gup.workspace import Workspace
 
-EXCLUDE = ("--only --topics", "--kernel --arch --only --topics --without --config --suite --jobs --keep-going")
+EXCLUDE = ("--only --topics", "--kernel --arch --only --topics --without --config --suite --jobs --loop --keep-going")
 
 
 def options(parser):
@@ -31,6 +31,7 @@ def options(parser):
         "the name of one, as linux-image-6.1.0-50-amd64; may be repeated", given.named, many=True)
     add(parser, "--write", "with --kernel: write Documentation/kernels.md, if all ran to their end")
     timeout_and_jobs(parser)
+    add(parser, "--loop N", "boot up to N times, until it does not pass (1)", cli.number(1), default=1)
     add(parser, "--keep-going", "do not stop the guest at its first warning")
 
 
@@ -68,13 +69,19 @@ def main(options):
         raise Failure("test", "no suite in this tree: none could run", "scripts/tree status shows the patches")
     kernel.build()
     machine = guest.probe(options.arch)
+    for number in range(1, options.loop + 1):
+        once(kernel, machine, wanted, options, f"{number} of {options.loop}: " if options.loop > 1 else "")
+    return None
+
+
+def once(kernel, machine, wanted, options, which):
+    """A guest for each --suite."""
     bad = None
     for glob, suites in wanted:
         kind, summary = results.boot(kernel, machine, results.new(), suites, glob, keep_going=options.keep_going,
                                      silent=options.timeout)
         if kind == "pass":
-            print(f"PASS: {summary} ({cli.now.seconds()} s{cli.now.suffix})", flush=True)
-        bad = bad or (kind != "pass" and End(kind, summary))
+            print(f"PASS: {which}{summary} ({cli.now.seconds()} s{cli.now.suffix})", flush=True)
+        bad = bad or (kind != "pass" and End(kind, which + summary))
     if bad:
         raise bad
-    return None

@@ -11,7 +11,7 @@ import pathlib
 import re
 import subprocess
 
-from gup import cli, ktap, lacks, splat
+from gup import cli, junit, ktap, lacks, splat
 from gup.arch import ARCHES
 from gup.cli import ROOT, indented, note, now
 
@@ -216,4 +216,6 @@ def of(folder):
     summary = (f"{what + '; ' if what else ''}{len(suites)} suites, {words(totals)}, {run['accelerator']}, "
                f"guest {guest['seconds']:.1f} s")
     (folder / "summary").write_text(summary + "\n")
+    results = {group["name"]: leaves(group) for group in (kunit or {}).get("sub_groups", [])}
+    (folder / "junit.xml").write_text(junit.text(results, ktap.what_was_said(lines), kind, what, guest["seconds"]))
     return kind, summary

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import unittest
+import xml.etree.ElementTree as xml
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from sandbox import (GOOD, GUP_C, HANG, HEAD, KERNEL, TAIL, BuiltTest, JudgedTest, SandboxTest, git,  # noqa: E402
@@ -26,6 +27,22 @@ class Verdicts(JudgedTest):
             "[    0.5]     not ok 1 one")
         (self.top / "console").write_text(HEAD + text + TAIL)
         self.judged("test", names=["EXPECTATION FAILED at mm/tests/x.c:7", "count == 16"])
+
+    def junit(self):
+        """(name, tests, failures, errors, skipped) of each suite of junit.xml."""
+        return [tuple(suite.get(name) for name in ("name", "tests", "failures", "errors", "skipped"))
+                for suite in xml.parse(self.results / "junit.xml").getroot()]
+
+    def test_junit_has_each_result_and_the_verdict(self):
+        self.judged("pass")
+        self.assertEqual(self.junit(), [("gup_alpha", "2", "0", "0", "0"), ("gup_beta", "1", "0", "0", "0"),
+                                        ("verdict", "1", "0", "0", "0")])
+        self.console({**GOOD, "gup_beta": {"one": "skip", "two": "not ok"}}, between="[    0.5] a\x01b\n")
+        self.judged("test")
+        self.assertEqual(self.junit()[1:], [("gup_beta", "2", "1", "0", "1"), ("verdict", "1", "1", "0", "0")])
+        (self.top / "console").write_text(HEAD + TAIL)  # where no suite ran
+        self.judged("boot")
+        self.assertEqual(self.junit(), [("verdict", "1", "1", "0", "0")])
 
     def test_good(self):
         self.assertEqual(self.judged("pass").split(", tcg")[0], "2 suites, 3 passed, 0 failed, 0 skipped")
@@ -141,6 +158,15 @@ class Boots(BuiltTest):
         result = self.bad("test", "boot", "--suite", "gup_a*", "--suite", "gup_beta.one")
         self.assertEqual(result.output.count(" boot  "), 2)
         self.assertIn("PASS: 1 suites", result.output)
+
+
+    def test_a_loop_ends_with_the_first_that_does_not_pass(self):
+        result = self.good("boot", "--loop", "3")
+        self.assertEqual(result.output.count("PASS: "), 3)
+        self.assertIn("PASS: 2 of 3: 2 suites, 3 passed", result.output)
+        self.console({**GOOD, "gup_beta": {"one": "not ok"}})
+        result = self.bad("test", "boot", "--loop", "3", names=["FAIL(test): 1 of 3: "])
+        self.assertEqual(result.output.count(" boot  "), 1)
 
 
 class FromNothing(SandboxTest):
