@@ -277,6 +277,7 @@ class Report(unittest.TestCase):
             self.side(side, log=line() + line("pmd") + (said if side == "base" else said.replace("400", "100")), config="calls")
         self.report(gate=None)
         saved, documents.FOLDER = documents.FOLDER, self.top / "Documentation"
+        (self.top / "Documentation").mkdir()
         try:
             with redirect_stdout(io.StringIO()):
                 benchreport.write(self.top, "scripts/bench --x")
