@@ -154,13 +154,13 @@ class Report(unittest.TestCase):
         top = tempfile.TemporaryDirectory()
         self.addCleanup(top.cleanup)
         self.top = pathlib.Path(top.name)
-        self.saved = benchreport.plot.draw
-        benchreport.plot.draw = lambda *_: []
+        self.saved = benchreport.plot.draw, benchreport.plot.gnuplot
+        benchreport.plot.draw, benchreport.plot.gnuplot = lambda *_: [], lambda *_, **__: None
         self.side("base")
         self.side("series", slow_pin=200)
 
     def tearDown(self):
-        benchreport.plot.draw = self.saved
+        benchreport.plot.draw, benchreport.plot.gnuplot = self.saved
 
     def side(self, name, slow_pin=400, pmd=60, log="", text=1000, config="reference"):
         write_files(self.top / name, {
