@@ -12,7 +12,6 @@
 #include <err.h>
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <linux/io_uring.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +27,11 @@
 #define HUGE	(2 * MIB)
 #define AREA	(256 * MIB)
 #define FILES	(16 * MIB)	/* what is read, written and copied */
+
+/* Of linux/io_uring.h, which wants headers that are newer than some distributions'. */
+#define IORING_REGISTER_BUFFERS		0
+#define IORING_UNREGISTER_BUFFERS	1
+#define PARAMS				120	/* bytes of struct io_uring_params */
 
 static char *area;		/* AREA bytes, aligned to HUGE */
 static const char *layout;
@@ -248,7 +252,7 @@ static int opened(const char *name, int flags)
 int main(int argc, char **argv)
 {
 	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
-	struct io_uring_params params = {};
+	static char params[PARAMS];
 	unsigned long kib = argc > 1 ? strtoul(argv[1], NULL, 0) : 0;
 
 	layout = kib == 4 ? "order0" : kib == 64 ? "order4" : kib == 2048 ? "pmd" : NULL;
@@ -256,7 +260,7 @@ int main(int argc, char **argv)
 		errx(1, "KiB of a folio: 4, 64 or 2048");
 	setrlimit(RLIMIT_MEMLOCK, &all);
 	make_area(kib);
-	ring = syscall(SYS_io_uring_setup, 1, &params);
+	ring = syscall(SYS_io_uring_setup, 1, params);
 	if (ring < 0 || pipe(ends))
 		err(1, "io_uring or pipe");
 	want("size of the pipe", fcntl(ends[1], F_SETPIPE_SZ, MIB), MIB);
