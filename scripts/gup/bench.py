@@ -30,7 +30,8 @@ def options(parser):
         "build, limits are in instructions, elsewhere ratios to base", kernels.named)
     add(parser, "--growth", "also from 4 MiB to 4 GiB of memory")
     add(parser, "--gup-test", "also the kernel's own gup_test, in configuration gup-test, which is kunit-default with it")
-    add(parser, "--docs", "with --growth, and write Documentation/performance.md and its pictures")
+    add(parser, "--docs", "with --growth, and write Documentation/performance.md and its pictures; with --config calls, "
+        "which also measures system calls, Documentation/performance-calls.md")
     add(parser, "--wall", "time instead of instructions, with KVM if it runs a guest: medians and quartiles of guests "
         "by turns; no limits")
     add(parser, "--arch NAME", "um, with --wall: User Mode Linux, which runs on the real CPU, with locked atomics "
@@ -137,7 +138,7 @@ def measure(kernel, folder, initrd, machine, arguments, timeout):
 def main(options):
     check_options(options)
     names, runs = defaults(options)
-    options.growth = options.growth or (options.docs and not options.wall)
+    options.growth = options.growth or (options.docs and not options.wall and names != ["calls"])
     need("fetch", "build", *options.arch.packages, *([] if options.wall else ["plot"]),
          *(group for name in names for group in kernels.packages(name)))
     chosen = source.choose()

@@ -206,6 +206,32 @@ def limits(gate):
         for row in shown))
 
 
+def of_calls(rows):
+    """{(call, access, pages per call): {layout: row}} of what configs/calls measures."""
+    found = {}
+    for row in rows:
+        if row["group"] == "calls":
+            found.setdefault((row["row"], row["access"], row["per_call"]), {})[row["layout"]] = row
+    return found
+
+
+def calls_table(rows):
+    found = of_calls(rows)
+    layouts = list(dict.fromkeys(layout for of_call in found.values() for layout in of_call))
+    yield from documents.table(f"| call | memory is | KiB per call | {' | '.join(layouts)} |", (
+        [f"`{call}`", {"read": "read", "write": "written"}[access], pages * 4,
+         *(f"{figure(row['base'])}, {figure(row['series'])}, {row['ratio']:.2f}" for row in of_call.values())]
+        for (call, access, pages), of_call in found.items()), "| --- | --- | ---: |" + " ---: |" * len(layouts))
+
+
+def calls_bars(rows):
+    """For plot.bars(): percent of base that are left, and that are saved."""
+    for (call, _, pages), of_call in of_calls(rows).items():
+        for layout, row in of_call.items():
+            left = round(100 * min(row["ratio"], 1), 1)
+            yield f"{call},{pages * 4}_KiB,{layout}", left, round(100 - left, 1)
+
+
 TABLE_PAGES = 512	# that a page table maps
 LOCK_PAGES = 32	# GUP_LOCK_PAGES of mm/gup.c
 
@@ -231,6 +257,10 @@ def write(results, command):
         return
     folder = documents.FOLDER / "performance"
     folder.mkdir(exist_ok=True)
+    if result["config"] == "calls":
+        plot.bars(list(calls_bars(result["rows"])), ("left of base, in percent", "saved"), folder / "system-calls.svg")
+        documents.fill("performance-calls.md", command=command, table=calls_table(result["rows"]))
+        return
     pictures = plot.draw(result["rows"], folder)
     documents.fill(
         "performance.md", command=command, config=result["config"], grown=f"{result['gup_text_grown']:+}",

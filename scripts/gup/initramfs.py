@@ -34,7 +34,8 @@ def make_programs(kernel):
         name, *sources = line.split()
         log = kernel.out / f"{name}.log"
         if cli.logged([kernel.arch.compiler, "-O2", "-static", "-U_FORTIFY_SOURCE", "-I.", "-Itools/testing/selftests",
-                       "-isystem", "tools/include/uapi", "-o", str(kernel.out / name), *sources, "-lpthread", "-lm"],
+                       "-isystem", "tools/include/uapi", "-o", str(kernel.out / name),
+                       *(source.format(folder=kernel.folder) for source in sources), "-lpthread", "-lm"],
                       log, cwd=kernel.tree):
             error = re.search(r".*error:.*", cli.text_of(log))
             raise Failure("build", error[0] if error else f"{name} does not compile", f"the whole log is {log}")

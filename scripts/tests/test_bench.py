@@ -154,13 +154,13 @@ class Report(unittest.TestCase):
         top = tempfile.TemporaryDirectory()
         self.addCleanup(top.cleanup)
         self.top = pathlib.Path(top.name)
-        self.saved = benchreport.plot.draw
-        benchreport.plot.draw = lambda *_: []
+        self.saved = benchreport.plot.draw, benchreport.plot.gnuplot
+        benchreport.plot.draw, benchreport.plot.gnuplot = lambda *_: [], lambda *_, **__: None
         self.side("base")
         self.side("series", slow_pin=200)
 
     def tearDown(self):
-        benchreport.plot.draw = self.saved
+        benchreport.plot.draw, benchreport.plot.gnuplot = self.saved
 
     def side(self, name, slow_pin=400, pmd=60, log="", text=1000, config="reference"):
         write_files(self.top / name, {
@@ -270,6 +270,26 @@ class Report(unittest.TestCase):
         self.assertIn("| order0, write | 40.0, 20.0, 0.50 |", text)
         self.assertNotIn("| at most |", text)
         self.assertIn("| order0, slow_pin: lock held | 40 | 10240, if somebody waits 640 |", text)
+
+    def test_the_documentation_of_system_calls(self):
+        said = "".join(f"gup_bench: calls {layout} mlock write 4 4 {took}\n" for layout, took in (("order0", 400), ("pmd", 80)))
+        for side in ("base", "series"):
+            self.side(side, log=line() + line("pmd") + (said if side == "base" else said.replace("400", "100")), config="calls")
+        self.report(gate=None)
+        saved, documents.FOLDER = documents.FOLDER, self.top / "Documentation"
+        (self.top / "Documentation").mkdir()
+        try:
+            with redirect_stdout(io.StringIO()):
+                benchreport.write(self.top, "scripts/bench --x")
+        finally:
+            documents.FOLDER = saved
+        text = (self.top / "Documentation/performance-calls.md").read_text()
+        self.assertIn("| call | memory is | KiB per call | order0 | pmd |", text)
+        self.assertIn("| `mlock` | written | 16 | 100, 25.0, 0.25 | 20.0, 20.0, 1.00 |", text)
+        self.assertFalse((self.top / "Documentation/performance.md").exists())
+        rows = self.report(gate=None)[2]["rows"]
+        self.assertEqual(list(benchreport.calls_bars(rows)),
+                         [("mlock,16_KiB,order0", 25.0, 75.0), ("mlock,16_KiB,pmd", 100, 0)])
 
     def test_the_pages_between_two_looks_are_those_of_the_series(self):
         patches = "".join(path.read_text() for path in (cli.ROOT / "patches").rglob("*.patch"))
