@@ -179,7 +179,8 @@ class Verdicts(unittest.TestCase):
         cut = program()[:program().index("ok 2")]
         self.expect("boot", "before its tests were done", HEAD + cut + TAIL)
         self.expect("boot", "before its tests began", HEAD + TAIL)
-        self.expect("boot", "before its tests were done", HEAD + program())
+        self.expect("boot", "before its tests were done", HEAD + program(), end="panic")
+        self.expect("pass", "1 passed", HEAD + program())
 
     def test_a_name_that_comes_twice(self):
         self.expect("test", "1 results, although 2 were planned", HEAD + program(("ok 1 reads", "ok 2 reads")) + TAIL)
