@@ -63,8 +63,8 @@ def arch_of(image):
     with image.open("rb") as file:
         head = file.read(0x10010)
     found = next((arch for places, arch in IMAGES if all(head.startswith(what, at) for at, what in places.items())), None)
-    if found is X86 and not head[XLOADFLAGS] & XLF_KERNEL_64:
-        raise cli.usage(f"{image} is a bzImage of 32 bits", "give one of x86_64")
+    if found is X86 and not int.from_bytes(head[XLOADFLAGS:XLOADFLAGS + 2], "little") & XLF_KERNEL_64:
+        raise cli.usage(f"{image} is a bzImage of 32 bits, or older than v3.8", "give one of x86_64")
     if not found:
         raise cli.usage(f"{image} is neither a Debian package nor what boots on " + ", ".join(one.name for one in GIVEN),
                         "give " + ", ".join(dict.fromkeys(one.image for one in GIVEN)) + " of its build")
