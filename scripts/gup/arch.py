@@ -22,6 +22,9 @@ class Arch(NamedTuple):
     arguments: tuple = ()  # to boot with, beside those of that folder
     cpu: str = "max"
     cpus: int = 2
+    console: str = "ttyS0"
+    debian: str = ""  # what Debian calls it
+    flavour: str = ""  # that word in the names of Debian's kernels, if not DEBIAN
     memory: str = "4G"
     off: str = "reboot"  # what an init calls to end the guest
     end: str = r"reboot: Restarting system"  # the line of a guest that has done all
@@ -67,22 +70,27 @@ PC = ("-bios", "qboot.rom", "-serial", "stdio")
 VIRT = ("-machine", "virt", "-serial", "stdio")
 
 X86 = Arch("x86_64", "arch/x86/boot/bzImage", ("boot",), ("qemu-system-x86_64", *PC),
-           end=r"reboot: (Restarting system|machine restart)")
+           debian="amd64", end=r"reboot: (Restarting system|machine restart)")
 # To reboot a UML is to run it again.
 UM = Arch("um", "linux", cpus=1, memory="2G", off="halt", end=r"reboot: System halted")
 I386 = Arch("i386", "arch/x86/boot/bzImage", ("boot",), ("qemu-system-i386", *PC), memory="2G",
             end=r"reboot: (Restarting system|machine restart)",
             unfit="tables of the suites are made for an address space of 64 bits")
 ARM64 = Arch("arm64", "arch/arm64/boot/Image", ("arm64",), ("qemu-system-aarch64", *VIRT), cross="aarch64-linux-gnu-",
-             cpu="max,pauth-impdef=on")
+             cpu="max,pauth-impdef=on", console="ttyAMA0", debian="arm64")
 RISCV64 = Arch("riscv64", "arch/riscv/boot/Image", ("riscv64",), ("qemu-system-riscv64", *VIRT), make="riscv",
-               cross="riscv64-linux-gnu-", cpu="rv64")
+               cross="riscv64-linux-gnu-", cpu="rv64", debian="riscv64")
 S390X = Arch("s390x", "arch/s390/boot/bzImage", ("s390x",),
              ("qemu-system-s390x", "-machine", "s390-ccw-virtio", "-serial", "stdio"), make="s390",
-             cross="s390x-linux-gnu-", unfit="zero pages of several colours, and an address space that grows on demand")
+             cross="s390x-linux-gnu-", debian="s390x",
+             unfit="zero pages of several colours, and an address space that grows on demand")
+PPC64LE = Arch("ppc64le", "vmlinux", ("ppc64le",), ("qemu-system-ppc64", "-machine", "pseries", "-serial", "stdio"),
+               make="powerpc", cross="powerpc64le-linux-gnu-", cpu="power9", console="hvc0", debian="ppc64el",
+               flavour="powerpc64le")
+GIVEN = (X86, ARM64, RISCV64, S390X, PPC64LE)  # whose kernels scripts/boot --kernel takes
 # Compiled only: nothing here boots them, or the suites do not know their page tables.
 OTHERS = (
-    Arch("ppc64le", "vmlinux", ("ppc64le",), make="powerpc", cross="powerpc64le-linux-gnu-"),
+    PPC64LE._replace(emulator=()),
     Arch("arm", "arch/arm/boot/zImage", ("arm",), cross="arm-linux-gnueabihf-"),
     Arch("arm-lpae", "arch/arm/boot/zImage", ("arm",), make="arm", cross="arm-linux-gnueabihf-", family="arm",
          fragments=("lpae.config",)),

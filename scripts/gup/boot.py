@@ -27,7 +27,7 @@ def options(parser):
     add(parser, "--config NAME", f"a configuration in configs/ (there are: {' '.join(kernels.names())})",
         kernels.named, default="reference")
     add(parser, "--suite GLOB", "run only these suites, or tests as suite.test; may be repeated", cli.glob, many=True)
-    add(parser, "--kernel FILE", "run gup_contract on this kernel, which is a bzImage, a Debian package that has one, or "
+    add(parser, "--kernel FILE", "run gup_contract on this kernel, which is a bzImage, Image or vmlinux, a Debian package that has one, or "
         "the name of one, as linux-image-6.1.0-50-amd64; may be repeated", given.named, many=True)
     add(parser, "--write", "with --kernel: write Documentation/kernels.md, if all ran to their end")
     timeout_and_jobs(parser)

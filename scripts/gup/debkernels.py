@@ -67,19 +67,28 @@ def order(one, other):
     return -1 if holds("lt") else 1 if holds("gt") else 0
 
 
+def extract(package, folder, *members):
+    """These of its files, by patterns; some of them may be missing if there are several patterns."""
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE) as archive:
+        subprocess.run(["tar", "-xf", "-", "-C", folder, "--wildcards", *members], stdin=archive.stdout,
+                       stderr=subprocess.DEVNULL, check=len(members) == 1)
+
+
 class Packages:
     """Of the mirror that this machine's apt uses."""
 
-    def __init__(self):
-        self.apt = debian.Apt(FOLDER / "apt", "Packages")
-        self.apt.options += [word for arch in ARCHES for word in ("-o", f"APT::Architectures::={arch}")]
+    def __init__(self, arch="amd64"):
+        """The lists of ARCHES, or of one that is none of these."""
+        arches = ARCHES if arch in ARCHES else [arch]
+        self.apt = debian.Apt(FOLDER / ("apt" if arch in ARCHES else f"apt-{arch}"), "Packages")
+        self.apt.options += [word for one in arches for word in ("-o", f"APT::Architectures::={one}")]
         places = [(mirror, suite) for mirror in debian.mirrors() for suite in SUITES]
         if not places:
             raise Failure("fetch", "this machine's apt uses no mirror of Debian")
         releases = debian.Apt(FOLDER / "releases", "none")
         releases.update(places)
         found = {codename: place for place, codename in reversed(releases.codenames().items())}  # by code name
-        self.apt.update(list(found.values()), ",".join(ARCHES))
+        self.apt.update(list(found.values()), ",".join(arches))
 
     def headers(self):
         """Sorted by version."""
@@ -107,33 +116,39 @@ class Packages:
             path = self.apt.download(f"{name}:{arch}", self.apt.folder / f"{name}_{arch}.deb")
         except Failure as failure:
             raise Failure("fetch", f"{name}: {failure.what}") from failure
-        with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", path], stdout=subprocess.PIPE) as archive:
-            subprocess.run(["tar", "-xf", "-", "-C", FOLDER, "--wildcards", *(members or ["./usr/*"])],
-                           stdin=archive.stdout, check=True)
+        extract(path, FOLDER, *(members or ["./usr/*"]))
         makefile = FOLDER / f"usr/src/{name}/Makefile"
         if makefile.exists() and makefile.stat().st_size < 1000:
             makefile.write_text(makefile.read_text().replace("/usr/src/", f"{FOLDER}/usr/src/"))
         path.unlink()
         cli.write(done, "")
 
-    def kernel(self, name):
-        """The packages of this image, downloaded: itself, or where it is empty those with its kernel and modules."""
-        version = name.removeprefix("linux-image-")
-        names = [name, f"linux-binary-{version}", f"linux-modules-{version}"]
-        there = set(self.apt.run("apt-cache", "pkgnames", "linux-").split())
-        if name not in there:
+    def there(self, version, *parts):
+        """Those of an image's packages that the mirror has. Since 7.x linux-image is empty and depends on the others."""
+        known = set(self.apt.run("apt-cache", "pkgnames", "linux-").split())
+        return [name for name in (f"linux-{part}-{version}" for part in parts) if name in known]
+
+    def kernel(self, name, arch):
+        """The packages of this image, downloaded."""
+        names = self.there(name.removeprefix("linux-image-"), "image", "binary", "modules")
+        if name not in names:
             raise Failure("usage", f"the mirror has no {name}", "its version is part of the name: "
                           "apt-cache search linux-image")
+        return [self.file(one, arch) for one in names]
+
+    def file(self, name, arch):
         (FOLDER / "images").mkdir(parents=True, exist_ok=True)
-        return [self.apt.download(f"{one}:amd64", FOLDER / f"images/{one}_amd64.deb") for one in names if one in there]
+        return self.apt.download(f"{name}:{arch}", FOLDER / f"images/{name}_{arch}.deb")
 
     def image(self, one):
         """The kernel of these headers, or None."""
-        name = f"linux-image-{one.abi}-{one.flavour}"
-        if name not in self.apt.run("apt-cache", "pkgnames", name).split():
+        version = f"{one.abi}-{one.flavour}"
+        names = self.there(version, "binary", "image")
+        if not names:
             return None
-        self.unpack(name, one.arch, "./boot/vmlinuz-*")
-        return FOLDER / f"boot/vmlinuz-{one.abi}-{one.flavour}"
+        self.unpack(names[0], one.arch, "*/vmlinuz*")
+        return next(path for path in (FOLDER / f"usr/lib/modules/{version}/vmlinuz", FOLDER / f"boot/vmlinuz-{version}")
+                    if path.exists())
 
 
 def modules(one, folder, log):

@@ -17,11 +17,16 @@ PACKAGES = {
              "/usr/include/libelf.h:libelf-dev /usr/include/openssl/opensslv.h:libssl-dev",
     "compiler": "gcc /usr/include/stdio.h:libc6-dev make",
     "boot": "qemu-system-x86_64:qemu-system-x86",
-    "arm64": "qemu-system-aarch64:qemu-system-arm aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu",
+    "arm64": "qemu-system-aarch64:qemu-system-arm aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu "
+             "/usr/aarch64-linux-gnu/include/stdio.h:libc6-dev-arm64-cross",
     "riscv64": "qemu-system-riscv64:qemu-system-misc riscv64-linux-gnu-gcc:gcc-riscv64-linux-gnu "
-               "/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin:qemu-system-data",
-    "s390x": "qemu-system-s390x:qemu-system-misc s390x-linux-gnu-gcc:gcc-s390x-linux-gnu",
-    "ppc64le": "powerpc64le-linux-gnu-gcc:gcc-powerpc64le-linux-gnu",
+               "/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin:qemu-system-data "
+               "/usr/riscv64-linux-gnu/include/stdio.h:libc6-dev-riscv64-cross",
+    "s390x": "qemu-system-s390x:qemu-system-misc s390x-linux-gnu-gcc:gcc-s390x-linux-gnu "
+             "/usr/s390x-linux-gnu/include/stdio.h:libc6-dev-s390x-cross",
+    "ppc64le": "qemu-system-ppc64:qemu-system-ppc /usr/share/qemu/slof.bin:qemu-system-data "
+               "powerpc64le-linux-gnu-gcc:gcc-powerpc64le-linux-gnu "
+               "/usr/powerpc64le-linux-gnu/include/stdio.h:libc6-dev-ppc64el-cross",
     "arm": "arm-linux-gnueabihf-gcc:gcc-arm-linux-gnueabihf",
     "m68k": "m68k-linux-gnu-gcc:gcc-m68k-linux-gnu",
     "sh4": "sh4-linux-gnu-gcc:gcc-sh4-linux-gnu",

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """scripts/boot --kernel: what it takes, the modules of a package, the verdict, and the table."""
 
+import argparse
 import contextlib
 import io
 import lzma
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,10 +15,23 @@ from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from gup import cli, debkernels, given, givenverdict  # noqa: E402
+from gup.arch import X86  # noqa: E402
 from sandbox import GOOD, HEAD, TAIL, BuiltTest, kunit_parse, ktap, write_files  # noqa: E402
 
+
+def image(places, size=0x10100):
+    """Of what is where in it."""
+    made = bytearray(size)
+    for at, what in places.items():
+        made[at:at + len(what)] = what
+    return bytes(made)
+
+
 # The header of a bzImage, whose version is at 0x200 + 0x100.
-BZIMAGE = b"\0" * 0x202 + b"HdrS" + b"\0" * 8 + b"\0\1" + b"\0" * 0xf0 + b"6.1.9-test (gcc) #1\0"
+HEADER = {0x202: b"HdrS", 0x20e: b"\0\1", 0x300: b"6.1.9-test (gcc) #1"}
+BZIMAGE = image({**HEADER, 0x236: b"\1"}, 0x400)
+OTHERS = {"arm64": {0x38: b"ARMd"}, "riscv64": {0x38: b"RSC\5"}, "s390x": {0x10008: b"S390EP"},
+          "ppc64le": {0: b"\x7fELF\2\1", 0x12: b"\x15\0"}}
 CASES = ("ok 1 reads what is mapped: a file", "ok 2 writes # XFAIL until v6.6, e88e0d366f9c: open(): 22",
          "ok 3 stops at a guard region # SKIP no guard regions: v6.13, 662df3e5c376")
 
@@ -70,8 +85,23 @@ class Packages(unittest.TestCase):
 
     def test_a_package_without_a_kernel_or_for_another_machine(self):
         self.assertIn("no kernel", self.refused(package(self.top, {"usr/share/doc/x": b""})))
-        self.assertIn("arm64", self.refused(package(self.top, {"boot/vmlinuz-6.1.9": BZIMAGE}, "arm64")))
+        for arch, said in (("armhf", "is for armhf, and --kernel runs amd64, arm64"), ("arm64", "its kernel for amd64")):
+            self.assertIn(said, self.refused(package(self.top, {"boot/vmlinuz-6.1.9": BZIMAGE}, arch)))
 
+    def test_an_image_and_a_package_of_each_architecture(self):
+        for name, places in OTHERS.items():
+            (self.top / "file").write_bytes(image({**places, 0x200: b"Linux version 6.1.9-other (gcc)"}))
+            found = given.find(self.top / "file")
+            self.assertEqual((found.arch.name, found.title), (name, "6.1.9-other (file)"))
+            there = given.find(package(self.top, {"boot/vmlinux-6.1.9": image(places)}, found.arch.debian))
+            self.assertIs(there.arch, found.arch)
+            shutil.rmtree(self.top / "package")
+
+    def test_names_of_packages(self):
+        for name, arch in (("6.12.1+deb13-arm64-16k", "arm64"), ("7.2.1-powerpc64le-64k", "ppc64le"), ("6.1-amd64", "x86_64")):
+            self.assertEqual(given.arch_of_name(given.named(f"linux-image-{name}")).name, arch)
+        with self.assertRaises(argparse.ArgumentTypeError):
+            given.named("linux-image-6.12.1-armmp")
 
     def test_a_name_stands_for_what_it_depends_on(self):
         packages = debkernels.Packages.__new__(debkernels.Packages)
@@ -79,11 +109,25 @@ class Packages(unittest.TestCase):
         packages.apt.run.return_value = "linux-image-7.3-amd64\nlinux-binary-7.3-amd64\nlinux-image-6.1-amd64\n"
         packages.apt.download = lambda name, path: name
         with mock.patch.object(debkernels, "FOLDER", self.top):
-            self.assertEqual(packages.kernel("linux-image-6.1-amd64"), ["linux-image-6.1-amd64:amd64"])
-            self.assertEqual(packages.kernel("linux-image-7.3-amd64"), ["linux-image-7.3-amd64:amd64",
-                                                                        "linux-binary-7.3-amd64:amd64"])
+            self.assertEqual(packages.kernel("linux-image-6.1-amd64", "amd64"), ["linux-image-6.1-amd64:amd64"])
+            self.assertEqual(packages.kernel("linux-image-7.3-amd64", "amd64"), ["linux-image-7.3-amd64:amd64",
+                                                                                 "linux-binary-7.3-amd64:amd64"])
             with self.assertRaises(cli.Failure):
-                packages.kernel("linux-image-6.2-amd64")
+                packages.kernel("linux-image-6.2-amd64", "amd64")
+
+    def test_the_image_of_headers_is_in_either_package(self):
+        packages = debkernels.Packages.__new__(debkernels.Packages)
+        packages.apt = mock.Mock(folder=self.top)
+        packages.apt.run.return_value = "linux-image-7.3-cloud-amd64\nlinux-binary-7.3-cloud-amd64\nlinux-image-6.1-cloud-amd64\n"
+        with mock.patch.object(debkernels, "FOLDER", self.top):
+            for abi, place, package_of in (("7.3", "usr/lib/modules/7.3-cloud-amd64/vmlinuz", "linux-binary-7.3-cloud-amd64"),
+                                           ("6.1", "boot/vmlinuz-6.1-cloud-amd64", "linux-image-6.1-cloud-amd64")):
+                headers = debkernels.Headers("", abi, abi, "cloud-amd64", "amd64", "", ())
+                packages.apt.download = lambda name, path: package(self.top, {place: name.encode()})
+                self.assertEqual(packages.image(headers), self.top / place)
+                self.assertEqual((self.top / place).read_text(), f"{package_of}:amd64")
+                shutil.rmtree(self.top / "package")
+            self.assertIsNone(packages.image(headers._replace(abi="5.10")))
 
 
 class Verdicts(unittest.TestCase):
@@ -96,7 +140,7 @@ class Verdicts(unittest.TestCase):
         parse = mock.patch.object(givenverdict.results, "kunit_parse", lambda tree, folder, log, name: kunit_parse(
             tree, folder / log, folder / f"{name}.json"))
         with parse, contextlib.redirect_stdout(io.StringIO()) as output:
-            kind, summary, result = givenverdict.judge(self.tree, folder, "6.1.9")
+            kind, summary, result = givenverdict.judge(self.tree, folder, "6.1.9", X86)
         return kind, output.getvalue() + summary, result
 
     @classmethod
@@ -135,7 +179,8 @@ class Verdicts(unittest.TestCase):
         cut = program()[:program().index("ok 2")]
         self.expect("boot", "before its tests were done", HEAD + cut + TAIL)
         self.expect("boot", "before its tests began", HEAD + TAIL)
-        self.expect("boot", "before its tests were done", HEAD + program())
+        self.expect("boot", "before its tests were done", HEAD + program(), end="panic")
+        self.expect("pass", "1 passed", HEAD + program())
 
     def test_a_name_that_comes_twice(self):
         self.expect("test", "1 results, although 2 were planned", HEAD + program(("ok 1 reads", "ok 2 reads")) + TAIL)
@@ -177,6 +222,12 @@ class Table(unittest.TestCase):
         found = list(givenverdict.rows([{"cases": {}}, {"cases": {"opens": ("pass", "")}}]))
         self.assertEqual(found, [[1, "opens", "", "", "; commit unknown"]])
 
+    def test_kernels_by_name_in_place_of_a_column(self):
+        lacks, passed = ("skip", "no memory"), ("pass", "")
+        self.assertEqual(list(givenverdict.places([
+            {"release": name, "cases": {"opens": case}} for name, case in (("a", lacks), ("b", passed), ("c", lacks))])),
+            [[1, "opens", "skipped: a, c", "no memory; commit unknown"]])
+
 
 class Boots(BuiltTest):
     """The whole way, with a program that compiles and a QEMU that only prints."""
@@ -214,9 +265,10 @@ class Boots(BuiltTest):
 
     def test_bad_input_is_refused_before_anything_is_made(self):
         write_files(self.top, {"text": "no kernel\n" * 100})
-        (self.top / "vmlinux").write_bytes(b"\x7fELF" + b"\0" * 1000)
-        for name, said in (("nothing", "no file"), ("text", "neither a bzImage"), ("vmlinux", "ELF file"),
-                           (".", "no file")):
+        (self.top / "vmlinux").write_bytes(b"\x7fELF\2\1" + b"\0" * 1000)
+        (self.top / "bzImage32").write_bytes(image(HEADER, 0x400))
+        for name, said in (("nothing", "no file"), ("text", "neither a Debian package nor"), (".", "no file"),
+                           ("vmlinux", "neither a Debian package nor"), ("bzImage32", "a bzImage of 32 bits")):
             result = self.bad("usage", "boot", "--kernel", str(self.top / name), names=[said])
             self.assertNotIn(" build ", result.output)
         self.bad("usage", "boot", "--kernel", str(self.image), "--suite", "gup_alpha", names=["exclude each other"])
