@@ -101,8 +101,8 @@ ARCHES = {row.name: row for row in (
     ARM64._replace(name="arm64-64k", make="arm64", family="arm64", fragments=("64k.config",),
                    arguments=("hugepagesz=512M", "hugepages=2"), memory="10G",
                    unfit="leaves of 512 MiB: not tried"),
-    ARM64._replace(name="arm64-nolpa2", make="arm64", family="arm64", cpu="max,pauth-impdef=on,lpa2=off",
-                   unfit="80 tests of the end of the address space, which is not where the kernel was made for"),
+    ARM64._replace(name="arm64-nolpa2", make="arm64", family="arm64",
+                   cpu="max,pauth-impdef=on,lpa2=off"),
     RISCV64._replace(name="riscv64-sv39", family="riscv64", arguments=("no4lvl",),
                      unfit="INT_MAX pages are more than its user space, which gives another error than "
                      "the suites want"),
