@@ -74,10 +74,11 @@ X86 = Arch("x86_64", "arch/x86/boot/bzImage", ("boot",), ("qemu-system-x86_64", 
 # To reboot a UML is to run it again.
 UM = Arch("um", "linux", cpus=1, memory="2G", off="halt", end=r"reboot: System halted")
 I386 = Arch("i386", "arch/x86/boot/bzImage", ("boot",), ("qemu-system-i386", *PC), memory="2G",
-            end=r"reboot: (Restarting system|machine restart)",
+            end=r"reboot: (Restarting system|machine restart)", arguments=("hugepagesz=4M", "hugepages=16"),
             unfit="tables of the suites are made for an address space of 64 bits")
 ARM64 = Arch("arm64", "arch/arm64/boot/Image", ("arm64",), ("qemu-system-aarch64", *VIRT), cross="aarch64-linux-gnu-",
-             cpu="max,pauth-impdef=on", console="ttyAMA0", debian="arm64")
+             cpu="max,pauth-impdef=on", arguments=("hugepagesz=2M", "hugepages=64", "hugepagesz=1G", "hugepages=1"),
+             console="ttyAMA0", debian="arm64")
 RISCV64 = Arch("riscv64", "arch/riscv/boot/Image", ("riscv64",), ("qemu-system-riscv64", *VIRT), make="riscv",
                cross="riscv64-linux-gnu-", cpu="rv64", debian="riscv64")
 S390X = Arch("s390x", "arch/s390/boot/bzImage", ("s390x",),
@@ -102,13 +103,15 @@ OTHERS = (
 # Of families and of rows that stand for another page size or depth of the tables.
 ARCHES = {row.name: row for row in (
     X86, UM, I386, ARM64, RISCV64, S390X,
-    I386._replace(name="i386-pae", make="i386", family="i386", fragments=("pae.config",)),
+    I386._replace(name="i386-pae", make="i386", family="i386", fragments=("pae.config",),
+                  arguments=("hugepagesz=2M", "hugepages=64")),
     ARM64._replace(name="arm64-16k", make="arm64", family="arm64", fragments=("16k.config",),
-                   unfit="leaves are 32 MiB and 64 GiB: not tried"),
+                   arguments=("hugepagesz=32M", "hugepages=8"), unfit="leaves of 32 MiB: not tried"),
     ARM64._replace(name="arm64-64k", make="arm64", family="arm64", fragments=("64k.config",),
-                   unfit="leaves are 512 MiB and 4 TiB: not tried"),
-    ARM64._replace(name="arm64-nolpa2", make="arm64", family="arm64", cpu="max,pauth-impdef=on,lpa2=off",
-                   unfit="80 tests of the end of the address space, which is not where the kernel was made for"),
+                   arguments=("hugepagesz=512M", "hugepages=2"), memory="10G",
+                   unfit="leaves of 512 MiB: not tried"),
+    ARM64._replace(name="arm64-nolpa2", make="arm64", family="arm64",
+                   cpu="max,pauth-impdef=on,lpa2=off"),
     RISCV64._replace(name="riscv64-sv39", family="riscv64", arguments=("no4lvl",),
                      unfit="INT_MAX pages are more than its user space, which gives another error than "
                      "the suites want"),

@@ -108,7 +108,7 @@ Fix = collections.namedtuple("Fix", "names arch dies globs")  # a line of kunit/
 
 def fixes():
     return [Fix(tuple(names.split()), name, bool(dies), globs.split()) for names, name, dies, globs in cli.matched(
-        ROOT / "kunit/fixes", r"([^:]+): (\w+)( dies)? (\S.*)", "'PATCH...: ARCH [dies] TEST...'")]
+        ROOT / "kunit/fixes", r"([^:]+): ([\w-]+)( dies)? (\S.*)", "'PATCH...: ARCH [dies] TEST...'")]
 
 
 def fails(the_kernel, fix):
