@@ -114,8 +114,9 @@ class Kernel:
 
     def lacks(self):
         """{option: reason}: what the architecture cannot have."""
-        path = CONFIGS / "arch" / self.arch.folder / "lacks"
-        return dict(cli.matched(path, r"(\w+): (\S.*)", "'OPTION: reason'")) if path.is_file() else {}
+        paths = (CONFIGS / "arch" / self.arch.folder / "lacks", self.workspace.source.series.with_name("lacks"))
+        return {option: reason for path in paths for option, reason in cli.matched(
+            path, r"(\w+): (\S.*)", "'OPTION: reason'")}
 
     def has_needs(self, fragment):
         """A fragment may be for what a patch of the series brings, and says so by
