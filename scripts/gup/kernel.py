@@ -33,7 +33,7 @@ CONFIGS = ROOT / "configs"
 FRAGMENTS = CONFIGS / "fragments"
 CCACHE = {"CCACHE_DIR": str(CACHE / "ccache"), "CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1",
           "CCACHE_COMPILERCHECK": "content"}
-LOST = re.compile(r"^WARNING: .*\nRequested value: +(.*)\nActual value: *(.*)", re.M)
+LOST = re.compile(r"^(?:WARNING: |Value requested).*\nRequested value: +(.*)\nActual value: *(.*)", re.M)  # 7.x, 6.x
 NOBODY = {"KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970", "KBUILD_BUILD_USER": "gup",
           "KBUILD_BUILD_HOST": "localhost", "KBUILD_BUILD_VERSION": "1"}
 
