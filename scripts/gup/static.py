@@ -15,7 +15,6 @@
 
 import collections
 import fnmatch
-import pathlib
 import re
 import subprocess
 import sys
@@ -128,22 +127,21 @@ def mail(where, content):
 
 def stable():
     for folder in sorted(path for path in STABLE.glob("*") if path.is_dir()):
-        the_series = Series(folder / "series")
-        names = [entry.name for entry in the_series.entries]
-        there = sorted(str(path.relative_to(PATCHES)) for path in folder.glob("*.patch"))
-        if names != there:
-            yield f"patches/stable/{folder.name}/series does not name the patches of its folder in their order"
+        where, the_series = f"patches/stable/{folder.name}", Series(folder / "series")
+        if [PATCHES / entry.name for entry in the_series.entries] != sorted(folder.glob("*.patch")):
+            yield f"{where}/series does not name the patches of its folder, in their order"
         if the_series.base != folder.name:
-            yield f"patches/stable/{folder.name}/series is for v{the_series.base}"
-        shown = text(f"patches/stable/{folder.name}/fixes")
-        list(fixes(folder / "fixes"))  # its form
+            yield f"{where}/series is for v{the_series.base}"
+        named = {name for fix in fixes(folder / "fixes") for name in fix.names}
+        unknown = named - {entry.name.removesuffix(".patch") for entry in the_series.entries}
+        if unknown:
+            yield f"{where}/fixes names {', '.join(sorted(unknown))}, which series does not"
         for entry in the_series.entries:
-            content = entry.content()
-            yield from mail(f"patches/{entry.name}", content)
-            if entry.section == "fixes" and f"[{folder.name}: ".encode() not in content:
+            yield from mail(f"patches/{entry.name}", entry.content())
+            if entry.section == "fixes" and f"\n[{folder.name}: ".encode() not in entry.content():
                 yield f"patches/{entry.name}: no line '[{folder.name}: what differs from the patch for v{Series().base}]'"
-            if entry.section == "fixes" and pathlib.PurePath(entry.name).stem not in shown:
-                yield f"patches/{entry.name}: stable/{folder.name}/fixes does not say which test shows it"
+            if entry.section == "fixes" and entry.path.stem not in text(f"{where}/fixes"):
+                yield f"patches/{entry.name}: {where}/fixes does not say what shows it, or why nothing does"
 
 
 def readme():
