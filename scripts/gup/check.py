@@ -10,7 +10,7 @@ from gup.cli import ROOT, wrong
 from gup.counts import Checks
 from gup.packages import need
 
-EXCLUDE = ("--arch --static --kernel",)
+EXCLUDE = ("--arch --static --kernel", "--stable --static --kernel --each --fixes --part")
 
 
 def options(parser):
@@ -25,7 +25,10 @@ def options(parser):
     add(parser, "--fixes", "without each fix of kunit/fixes the tests named there fail")
     add(parser, "--part I/N", "for --each, every N-th of these, beginning with the I-th; auto/N: I depends on the series alone, so "
         "that each state of it gets one part")
-    add(parser, "--arch NAME", f"for --each and --fixes, one of: {' '.join(arch.ARCHES)}. On um the suites run from the patch on that "
+    add(parser, "--stable VERSION", "the backports of patches/stable/VERSION: Debian's newest kernel of that version passes the "
+        "tests with all of them, and fails without each (Documentation/stable.md)", series.stable)
+    add(parser, "--tree DIR", "for --stable: your own tree of that version, which is not changed")
+    add(parser, "--arch NAME", f"for --each, --fixes and --stable, one of: {' '.join(arch.ARCHES)}. On um the suites run from the patch on that "
         "lets them; those before it are built and booted", arch.named)
     add(parser, "--jobs N", f"compile with N jobs ({cli.CPUS})", cli.jobs, default=cli.CPUS)
 
@@ -45,11 +48,13 @@ def check_static(checks):
 def main(options):
     if options.part and not options.each:
         raise cli.usage("--part is for --each")
-    if options.arch and not (options.each or options.fixes):
-        raise cli.usage("--arch is for --each and --fixes")
+    if options.arch and not (options.each or options.fixes or options.stable):
+        raise cli.usage("--arch is for --each, --fixes and --stable")
+    if options.tree and not options.stable:
+        raise cli.usage("--tree is for --stable")
     chosen = series.part(series.each(series.Series()), options.part or "1/1") if options.each else []
     checks = Checks()
-    neither = not (options.static or options.kernel or options.each or options.fixes)
+    neither = not (options.static or options.kernel or options.each or options.fixes or options.stable)
     if options.static or neither:
         check_static(checks)
     if options.kernel or neither:
@@ -58,5 +63,7 @@ def main(options):
         checkeach.each(checks, chosen, options.arch or arch.X86, options.jobs)
     if options.fixes:
         checkeach.without_fixes(checks, options.arch or arch.X86, options.jobs)
+    if options.stable:
+        checkeach.stable(checks, options.stable, options.arch or arch.X86, options.jobs, options.tree)
     cli.stage_end()
     checks.conclude()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""scripts/check --each and --fixes: what must stand alone, and what must not be missing.
+"""scripts/check --each, --fixes and --stable: what must stand alone, and what must not be missing.
 
 Each: prefix by prefix and topic by topic, in one work tree: make builds only what a
 patch changes. What passed is remembered in the cache by all that decides it, so that a new patch
@@ -53,11 +53,11 @@ def passes(the_kernel, globs):
 class Verified:
     """What was good before, in the cache by all that decides it."""
 
-    def __init__(self, checks, architecture, jobs):
+    def __init__(self, checks, architecture, jobs, chosen=None, config="reference"):
         need("fetch", "build", *architecture.packages)
-        self.checks, self.arch, self.jobs = checks, architecture, jobs
-        self.workspace = Workspace(source.choose(), prefix=True).prepare(refuse_local=REFUSE)
-        kernel = Kernel(self.workspace, "reference", architecture)
+        self.checks, self.arch, self.jobs, self.config = checks, architecture, jobs, config
+        self.workspace = Workspace(chosen or source.choose(), prefix=True).prepare(refuse_local=REFUSE)
+        kernel = Kernel(self.workspace, config, architecture)
         self.fixed = digest(*results.decides(kernel, ktap, lacks, results, splat, suites, verdict),
                             pathlib.Path(__file__), *sorted(lacks.FOLDER.iterdir()))
 
@@ -76,13 +76,14 @@ class Verified:
 
     def found(self, selection, decides, run):
         git, base = self.workspace.git, self.workspace.source.base
-        commit = series.apply_series(self.workspace.tree, base, series.Series().select(selection))
+        commit = series.apply_series(self.workspace.tree, base,
+                                     series.Series(self.workspace.source.series).select(selection))
         decided = decides(commit)
         key = VERIFIED / digest(self.fixed, git.text("rev-parse", f"{commit}^{{tree}}"), decided)[:40]
         if key.exists():
             return [], f"as before: {key.read_text()}"
         self.workspace.prepare(selection, refuse_local=REFUSE)
-        wrong, summary = run(Kernel(self.workspace, "reference", self.arch, self.jobs), decided)
+        wrong, summary = run(Kernel(self.workspace, self.config, self.arch, self.jobs), decided)
         if not wrong:
             cli.write(key, summary)
         return wrong, summary
@@ -106,9 +107,9 @@ TOPICS = ("fixes-count", "fixes-huge", "riscv", "hugetlb", "fixes", "um", "tests
 Fix = collections.namedtuple("Fix", "names arch dies globs")  # a line of kunit/fixes
 
 
-def fixes():
+def fixes(file=ROOT / "kunit/fixes"):
     return [Fix(tuple(names.split()), name, bool(dies), globs.split()) for names, name, dies, globs in cli.matched(
-        ROOT / "kunit/fixes", r"([^:]+): ([\w-]+)( dies)? (\S.*)", "'PATCH...: ARCH [dies] TEST...'")]
+        file, r"([^:]+): ([\w-]+)( dies)? (\S.*)", "'PATCH...: ARCH [dies] TEST...'")]
 
 
 def fails(the_kernel, fix):
@@ -132,9 +133,24 @@ def fails(the_kernel, fix):
 def without_fixes(checks, architecture, jobs):
     verified, there = Verified(checks, architecture, jobs), {entry.section for entry in series.Series().entries}
     topics = tuple(name for name in TOPICS if name in there)
-    for fix in fixes():
-        if fix.arch == architecture.name:
+    without(verified, fixes(), series.Selection(topics=topics))
+
+
+def without(verified, there, selection):
+    """Each of these fixes."""
+    for fix in there:
+        if fix.arch == verified.arch.name:
             name = "without " + " ".join(fix.names)
             cli.stage("fix", name)
-            selection = series.Selection(topics=topics, without=fix.names)
-            verified.check(f"{name}, {' '.join(fix.globs)} fails", selection, lambda _, fix=fix: fix, fails)
+            verified.check(f"{name}, {' '.join(fix.globs)} fails", selection._replace(without=fix.names),
+                           lambda _, fix=fix: fix, fails)
+
+
+def stable(checks, file, architecture, jobs, directory=None):
+    """An older kernel with all of its backports passes, and without each of them fails."""
+    one = architecture._replace(cpus=1)  # configs/stable has no more
+    verified = Verified(checks, one, jobs, source.stable(file, directory), "stable")
+    name = f"all patches on Linux {verified.workspace.source.version}"
+    cli.stage("stable", name)
+    verified.check(f"{name}, the tests pass", series.ALL, lambda _: [None], passes)
+    without(verified, fixes(file.with_name("fixes")), series.ALL)

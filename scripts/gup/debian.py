@@ -136,7 +136,7 @@ def mirrors():
                           if mirror.endswith("/debian/")))
 
 
-def suites(apt, mirror, known, say):
+def suites(apt, mirror, known, say, too_old=TOO_OLD):
     """[(mirror, suite)] that may have the package, each release under one name only."""
     # One suite first: a mirror that does not answer need not fail to for each of them.
     for asked in ([known], SUITES):
@@ -148,7 +148,7 @@ def suites(apt, mirror, known, say):
             return []
     found = {}
     for place, codename in apt.codenames().items():
-        if codename not in TOO_OLD:
+        if codename not in too_old:
             found.setdefault(codename, place)
     return list(found.values())
 
@@ -162,7 +162,7 @@ def versions(apt, name):
     return found
 
 
-def candidates(folder, name, say):
+def candidates(folder, name, say, too_old=TOO_OLD):
     """The packages of that name, the newest first."""
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         say("no apt here: not trying Debian's packages")
@@ -172,7 +172,7 @@ def candidates(folder, name, say):
         say("this machine's apt uses no mirror of Debian")
     # In a folder of their own, or apt would remove the lists that an interrupted run has left.
     releases = Apt(pathlib.Path(folder, "releases"), "none")
-    places = [place for item in addresses.items() for place in suites(releases, *item, say)]
+    places = [place for item in addresses.items() for place in suites(releases, *item, say, too_old)]
     if not places:
         return
     apt = Apt(folder, "Packages")

@@ -33,7 +33,7 @@ CONFIGS = ROOT / "configs"
 FRAGMENTS = CONFIGS / "fragments"
 CCACHE = {"CCACHE_DIR": str(CACHE / "ccache"), "CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1",
           "CCACHE_COMPILERCHECK": "content"}
-LOST = re.compile(r"^WARNING: .*\nRequested value: +(.*)\nActual value: *(.*)", re.M)
+LOST = re.compile(r"^(?:WARNING: |Value requested).*\nRequested value: +(.*)\nActual value: *(.*)", re.M)  # 7.x, 6.x
 NOBODY = {"KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970", "KBUILD_BUILD_USER": "gup",
           "KBUILD_BUILD_HOST": "localhost", "KBUILD_BUILD_VERSION": "1"}
 
@@ -114,8 +114,9 @@ class Kernel:
 
     def lacks(self):
         """{option: reason}: what the architecture cannot have."""
-        path = CONFIGS / "arch" / self.arch.folder / "lacks"
-        return dict(cli.matched(path, r"(\w+): (\S.*)", "'OPTION: reason'")) if path.is_file() else {}
+        paths = (CONFIGS / "arch" / self.arch.folder / "lacks", self.workspace.source.series.with_name("lacks"))
+        return {option: reason for path in paths for option, reason in cli.matched(
+            path, r"(\w+): (\S.*)", "'OPTION: reason'")}
 
     def has_needs(self, fragment):
         """A fragment may be for what a patch of the series brings, and says so by
@@ -187,8 +188,8 @@ class Kernel:
         """merge_config.sh looks whether each option has survived, and warns of those that have not."""
         lost, lacks = [], self.lacks()
         for option, found in LOST.findall(text_of(log)):
-            if lacks.pop(re.sub("CONFIG_(.*)=.*", r"\1", option), None):
-                continue
+            if lacks.pop(re.sub("CONFIG_(.*)=.*", r"\1", option), None) or (option.startswith("# ") and not found):
+                continue  # what is wanted off may be not there: only 6.x speaks of that
             names = [path.name for path in self.fragments if f"\n{option}" in path.read_text()]
             lost.append(f"{option}, which {' and '.join(names)} wants, is {found or 'not there'}")
         wanted = "".join(map(text_of, self.fragments))

@@ -59,9 +59,9 @@ def version_of(git, base):
     return ".".join(kernel_version(git.text("show", f"{base}:Makefile")))
 
 
-def check_version(git, base):
+def check_version(git, base, the_series=None):
     """The kernel's version, which must be the series' or a stable release of it."""
-    version, wanted = version_of(git, base), Series().base
+    version, wanted = version_of(git, base), (the_series or Series()).base
     if version.rpartition(".")[0] != wanted:
         raise Failure("tree", f"this kernel is {version}, the series is made for v{wanted}",
                       f"use a tree of v{wanted} or v{wanted}.x")

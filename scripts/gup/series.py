@@ -15,11 +15,12 @@ import re
 import tempfile
 from typing import NamedTuple, Optional
 
-from gup.cli import ROOT, Failure, text_of
+from gup.cli import ROOT, Failure, text_of, usage
 from gup.git import Git, person
 
 SERIES = ROOT / "series"
 PATCHES = ROOT / "patches"
+STABLE = PATCHES / "stable"  # a folder, with a series of its own, for each older kernel
 
 
 class Selection(NamedTuple):
@@ -37,22 +38,30 @@ class Selection(NamedTuple):
 ALL = Selection()
 
 
-def count():
+def count(file=SERIES):
     """How many patches there are, known before anything is read that could be wrong."""
-    return len(re.findall(r"^[ \t]*[^#\s]", text_of(SERIES), re.M))
+    return len(re.findall(r"^[ \t]*[^#\s]", text_of(file), re.M))
+
+
+def stable(version):
+    """The file "series" of the backports for this kernel."""
+    there = sorted(path.parent.name for path in STABLE.glob("*/series"))
+    if version not in there:
+        raise usage(f"no patches for Linux {version!r} in patches/stable", "there are: " + (", ".join(there) or "none"))
+    return STABLE / version / "series"
 
 
 class Entry:
     """One patch of the series: its file name, its section, its line."""
 
-    def __init__(self, name, section, block, line):
-        self.name, self.section, self.block, self.line = name, section, block, line
+    def __init__(self, name, section, block, line, series="series"):
+        self.name, self.section, self.block, self.line, self.series = name, section, block, line, series
         self.folder = name.rpartition("/")[0]
         self.path = PATCHES / name
 
     def content(self):
         if not self.path.is_file():
-            raise Failure("apply", f"series line {self.line} names patches/{self.name}, which does not exist",
+            raise Failure("apply", f"{self.series} line {self.line} names patches/{self.name}, which does not exist",
                           f"restore it (git checkout -- patches/{self.name}) or remove the line")
         content = self.path.read_bytes()
         # By its head: files that a patch changes may hold such lines.
@@ -65,14 +74,15 @@ class Entry:
 class Series:
     """The file "series": blocks of comment lines, each followed by entries."""
 
-    def __init__(self):
-        if not SERIES.is_file():
-            raise Failure("apply", f"{SERIES} does not exist", "restore it: git checkout -- series")
+    def __init__(self, file=SERIES):
+        name = str(file.relative_to(ROOT))
+        if not file.is_file():
+            raise Failure("apply", f"{file} does not exist", f"restore it: git checkout -- {name}")
         self.blocks = [[]]  # comment lines of each block
         self.entries = []
         self.base = None
         section, after_entry, names = "", False, set()
-        for number, line in enumerate(SERIES.read_text().splitlines(), 1):
+        for number, line in enumerate(file.read_text().splitlines(), 1):
             text = line.split("#")[0].strip()
             if not text:
                 if after_entry:
@@ -85,15 +95,15 @@ class Series:
                 self.base = base[1] if base else self.base
                 continue
             if len(text.split()) != 1 or ".." in text or text.startswith("/"):
-                raise Failure("apply", f"series line {number}: '{text}' is not the name of a patch",
+                raise Failure("apply", f"{name} line {number}: '{text}' is not the name of a patch",
                               "write one file name per line, relative to patches/")
             if text in names:
-                raise Failure("apply", f"series line {number}: '{text}' is listed twice", "remove one of the two lines")
+                raise Failure("apply", f"{name} line {number}: '{text}' is listed twice", "remove one of the two lines")
             names.add(text)
-            self.entries.append(Entry(text, section, len(self.blocks) - 1, number))
+            self.entries.append(Entry(text, section, len(self.blocks) - 1, number, name))
             after_entry = True
         if not self.base:
-            raise Failure("apply", "series has no line '# BASE v<version>'",
+            raise Failure("apply", f"{name} has no line '# BASE v<version>'",
                           "add it as the first line, e.g. '# BASE v7.3'")
 
     def named(self, name, topics_only=False):

@@ -34,6 +34,7 @@ class Source(NamedTuple):
     origin: str
     workspace: pathlib.Path  # of the trees that are made of it
     version: str
+    series: pathlib.Path = series.SERIES  # which patches are for it
 
 
 def choose(directory=None, selection=series.ALL):
@@ -54,54 +55,85 @@ def choose(directory=None, selection=series.ALL):
     return Source(store, base, origin, workspace, version)
 
 
+def stable(file, directory=None):
+    """What the patches of another series are for: the newest package of that kernel, or a tree of the user's.
+    There is no record of files, so a newer package is taken, and a patch that does not apply to it is named."""
+    the_series = series.Series(file)
+    if directory:
+        folder = real_directory(directory)
+        store, base, origin = from_user(directory, folder)
+    else:
+        store, base, origin = from_cache(CACHE / f"linux-{the_series.base}.git", lambda new: newest_into(new, the_series))
+    return Source(store, base, origin, BUILD / "stable" / (store_name(folder) if directory else the_series.base),
+                  pristine.check_version(Git(store), base, the_series), file)
+
+
 # ----------------------------------------------------------------------------- the cache
 
-def in_cache():
+def in_cache(store):
     """The base, if it and its tree are there."""
-    found = Git(PRISTINE).lines("rev-parse", "refs/heads/base", "refs/heads/base^{tree}", check=False)
-    return found[0] if PRISTINE.is_dir() and len(found) == 2 else None
+    found = Git(store).lines("rev-parse", "refs/heads/base", "refs/heads/base^{tree}", check=False)
+    return found[0] if store.is_dir() and len(found) == 2 else None
 
 
-def from_cache():
+def from_cache(store=PRISTINE, into=None):
     lock = CACHE / "lock"
     cli.lock(lock)
-    base = in_cache()
+    base = in_cache(store)
     if not base:
-        fetch()
-        base = in_cache()
+        fetch(store, into or fetch_into)
+        base = in_cache(store)
     cli.unlock(lock)
-    return PRISTINE, base, (PRISTINE / "origin").read_text().strip()
+    return store, base, (store / "origin").read_text().strip()
 
 
-def fetch():
+def fetch(store, into):
     """Into the cache. All is made in temporary places and renamed when complete, so an
     interrupted run leaves nothing that the next could take for the whole."""
     need("fetch")
     cli.need_space(CACHE, 1000, "fetch")
     cli.stage("fetch", f"the kernel into {CACHE}")
-    with cli.anew(PRISTINE) as new:
-        fetch_into(new)
+    with cli.anew(store) as new:
+        subprocess.run(["git", "init", "-q", "--bare", str(new)], check=True)
+        (CACHE / "download").mkdir(exist_ok=True)
+        into(new)
     shutil.rmtree(CACHE / "download")  # it is in the repository now
+
+
+def newest_into(new, the_series):
+    """The newest of Debian's packages that can be had. Releases keep an older kernel: all are asked."""
+    for candidate in debian.candidates(CACHE / "download", f"linux-source-{the_series.base}", note, too_old=()):
+        try:
+            commit = take(candidate, new, the_series)
+        except Failure as failure:
+            note(f"{candidate.title}: {failure.what}")
+            continue
+        keep(new, commit, candidate.title, candidate.origin)
+        return
+    raise Failure("fetch", f"no package of Debian has Linux {the_series.base}",
+                  f"look at the network; or get Linux {the_series.base} yourself, and give it: --tree DIR")
+
+
+def keep(new, commit, title, origin):
+    git = Git(new)
+    git.run("update-ref", "refs/heads/base", commit)
+    git.run("symbolic-ref", "HEAD", "refs/heads/base")
+    (new / "origin").write_text(origin + "\n")
+    note(f"taken: {title}")
 
 
 def fetch_into(new):
     download, recorded, version = CACHE / "download", pristine.Recorded(), series.Series().base
-    download.mkdir(exist_ok=True)
-    subprocess.run(["git", "init", "-q", "--bare", str(new)], check=True)
     chosen, commit, differ = pick(new, itertools.chain(
         debian.candidates(download, f"linux-source-{version}", note),
         upstream.candidates(download / "tags.git", version, note)), recorded)
     for crash in new.glob("fast_import_crash_*"):  # of a package that was damaged
         crash.unlink()
-    git = Git(new)
-    git.run("update-ref", "refs/heads/base", commit)
-    git.run("symbolic-ref", "HEAD", "refs/heads/base")
     origin = chosen.origin
     if differ:
         (new / "nearest").write_text("\n".join(differ) + "\n")
         origin += f", the nearest to {recorded.version}"
-    (new / "origin").write_text(origin + "\n")
-    note(f"taken: {chosen.title}")
+    keep(new, commit, chosen.title, origin)
 
 
 def pick(repository, candidates, recorded):
@@ -131,10 +163,10 @@ def pick(repository, candidates, recorded):
         f"tag, Debian's snapshot archive every package), and give it: --tree DIR")
 
 
-def take(candidate, repository):
+def take(candidate, repository, the_series=None):
     """The candidate's commit; a kernel of another version is none."""
     commit = candidate.commit(repository)
-    pristine.check_version(Git(repository), commit)
+    pristine.check_version(Git(repository), commit, the_series)
     return commit
 
 

@@ -4,6 +4,7 @@
   spdx       every file says GPL-2.0 (patches say it in the files they add)
   neutral    no path of somebody's machine, no address of a package mirror
   series     series and patches/ name the same files; each patch is as it must be
+  stable     the same of the backports in patches/stable/, which say what differs from mainline
   readme     README.md's table of exit codes is that of cli.py
   python     every Python file compiles without a warning
   allowlist  entries of the splat checker carry a reason, and each denied kind a log
@@ -23,7 +24,7 @@ from gup.checkeach import fixes
 from gup.cli import EXIT_CODES, ROOT
 from gup.mutantfile import load
 from gup.refresh import subject_of
-from gup.series import PATCHES, Series, Topics
+from gup.series import PATCHES, STABLE, Series, Topics
 
 SECTIONS = ("fixes-count", "fixes-huge", "riscv", "hugetlb", "fixes", "um", "tests", "batch", "docs", "legacy")
 # What can be mailed at once, says Documentation/process/submitting-patches.rst.
@@ -79,7 +80,7 @@ def series():
     names = [entry.name for entry in the_series.entries]
     count, new = collections.Counter(), {}  # new: {test file: topic that adds it}
     for path in sorted(PATCHES.rglob("*.patch")):
-        if str(path.relative_to(PATCHES)) not in names:
+        if str(path.relative_to(PATCHES)) not in names and STABLE not in path.parents:
             yield f"patches/{path.relative_to(PATCHES)} is not in series"
     topics = Topics(the_series)
     for topic in topics.needs:
@@ -91,7 +92,6 @@ def series():
     for entry in the_series.entries:
         content = entry.content()
         where = f"patches/{entry.name}"
-        message = content.decode("utf-8", "replace").split("\ndiff --git ")[0]
         tests = re.findall(r"^\+\+\+ b/(mm/tests/\S+)", content.decode("utf-8", "replace"), re.M)
         new.update((path, entry.section) for path in tests if path not in new)
         for path in tests:
@@ -104,20 +104,44 @@ def series():
             yield f"patches/{entry.section}/ has more than {MOST} patches"
         if not entry.name.startswith(f"{entry.section}/{count[entry.section]:04}-"):
             yield f"series line {entry.line}: is number {count[entry.section]} of {entry.section}: scripts/tree refresh"
-        if not message.startswith("From " + "0" * 40 + " "):
-            yield f"{where}: was not written with --zero-commit"
-        for field in ("From: ", "Date: ", "Subject: [PATCH] "):
-            if not re.search("^" + re.escape(field), message, re.M):
-                yield f"{where}: no line '{field.strip()}'"
-        if re.search(r"^Signed-off-by:", message, re.M | re.I):
-            yield f"{where}: has a Signed-off-by, which whoever posts it adds"
-        if len(message.split("\n\n", 1)[-1].split("\n---\n")[0].strip()) < 40:
-            yield f"{where}: gives no reason in its message"
-        for tag in re.findall(r"^Fixes:.*", message, re.M):
-            if not re.match(r'Fixes: [0-9a-f]{12,} \(".+"\)$', tag):
-                yield f"{where}: not a Fixes: tag as it must be: {tag}"
-        if not subject_of(content):
-            yield f"{where}: no subject"
+        yield from mail(where, content)
+
+
+def mail(where, content):
+    message = content.decode("utf-8", "replace").split("\ndiff --git ")[0]
+    if not message.startswith("From " + "0" * 40 + " "):
+        yield f"{where}: was not written with --zero-commit"
+    for field in ("From: ", "Date: ", "Subject: [PATCH] "):
+        if not re.search("^" + re.escape(field), message, re.M):
+            yield f"{where}: no line '{field.strip()}'"
+    if re.search(r"^Signed-off-by:", message, re.M | re.I):
+        yield f"{where}: has a Signed-off-by, which whoever posts it adds"
+    if len(message.split("\n\n", 1)[-1].split("\n---\n")[0].strip()) < 40:
+        yield f"{where}: gives no reason in its message"
+    for tag in re.findall(r"^Fixes:.*", message, re.M):
+        if not re.match(r'Fixes: [0-9a-f]{12,} \(".+"\)$', tag):
+            yield f"{where}: not a Fixes: tag as it must be: {tag}"
+    if not subject_of(content):
+        yield f"{where}: no subject"
+
+
+def stable():
+    for folder in sorted(path for path in STABLE.glob("*") if path.is_dir()):
+        where, the_series = f"patches/stable/{folder.name}", Series(folder / "series")
+        if [PATCHES / entry.name for entry in the_series.entries] != sorted(folder.glob("*.patch")):
+            yield f"{where}/series does not name the patches of its folder, in their order"
+        if the_series.base != folder.name:
+            yield f"{where}/series is for v{the_series.base}"
+        named = {name for fix in fixes(folder / "fixes") for name in fix.names}
+        unknown = named - {entry.name.removesuffix(".patch") for entry in the_series.entries}
+        if unknown:
+            yield f"{where}/fixes names {', '.join(sorted(unknown))}, which series does not"
+        for entry in the_series.entries:
+            yield from mail(f"patches/{entry.name}", entry.content())
+            if entry.section == "fixes" and f"\n[{folder.name}: ".encode() not in entry.content():
+                yield f"patches/{entry.name}: no line '[{folder.name}: what differs from the patch for v{Series().base}]'"
+            if entry.section == "fixes" and entry.path.stem not in text(f"{where}/fixes"):
+                yield f"patches/{entry.name}: {where}/fixes does not say what shows it, or why nothing does"
 
 
 def readme():
@@ -178,4 +202,4 @@ def litmus():
     return litmusfile.wrong()
 
 
-CHECKS = {f.__name__: f for f in (spdx, neutral, series, readme, python, allowlist, header, mutants, litmus)}
+CHECKS = {f.__name__: f for f in (spdx, neutral, series, stable, readme, python, allowlist, header, mutants, litmus)}

@@ -60,7 +60,7 @@ class Workspace:
         refuse_local: why that would not do."""
         self.selection, self.local = selection, ""
         self.lock()
-        chosen = series.Series().select(selection)
+        chosen = series.Series(self.source.series).select(selection)
         self.hash = series.Series.hash(self.source.base, chosen)
         self.create()
         self.drop_mutant()
@@ -70,7 +70,7 @@ class Workspace:
         if state["hash"] == self.hash:
             self.describe_local(state["head"], dirty)
         else:
-            cli.stage("apply", f"{series.count()} patches in series" + (f", selected: {selection}" if str(selection) else ""))
+            cli.stage("apply", f"{series.count(self.source.series)} patches in series" + (f", selected: {selection}" if str(selection) else ""))
             self.bring_to(series.apply_series(self.tree, self.source.base, chosen), state, dirty)
         if self.local and refuse_local:
             raise Failure("tree", f"{self.tree} has {self.local}, and {refuse_local}",

@@ -237,6 +237,18 @@ class Suites(MirrorTest):
         self.offer("sid")
         self.assertEqual(self.base(self.good("tree", "fetch")), self.base(result))
 
+    def test_backports_are_for_the_newest_of_any_release(self):
+        """One that is too old for the series may have the kernel of others."""
+        for version in ("7.2", "7.3"):
+            write_files(self.repo, {f"patches/stable/{version}/series": f"# BASE v{version}\nnone.patch\n"})
+        self.offer("trixie", "7.3.5-1")
+        self.offer("sid", "7.3.4-1")
+        result = self.bad("apply", "check", "--stable", "7.3", names=[
+            "patches/stable/7.3/series line 2 names patches/none.patch, which does not exist"])
+        self.assertIn("taken: linux-source-7.3 7.3.5-1 in trixie", result.output)
+        self.assertEqual([path.name for path in self.cache.glob("linux*")], ["linux-7.3.git"])
+        self.bad("fetch", "check", "--stable", "7.2", names=["no package of Debian has Linux 7.2", "--tree DIR"])
+
     def test_none_is_left(self):
         self.record()
         self.offer("sid", files=OTHER)
