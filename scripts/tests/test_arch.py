@@ -183,6 +183,7 @@ class Uml(SandboxTest):
         def files():
             return {path: path.stat().st_mtime_ns for path in self.kernel.rglob("*")}
 
+        write_files(self.repo, {"configs/arch/um/stable-machine.config": "CONFIG_64BIT=y\n"})
         words, before = stable("7.3"), files()
         (self.top / "console.unfixed").write_text(HEAD + ktap({"gup_alpha": {"one": "ok"}}) + TAIL)
         self.bad("check", *words, names=["FAILED: without fix, gup_alpha.one fails\n    gup_alpha.one: pass"])

@@ -125,7 +125,7 @@ class Gate(unittest.TestCase):
 
     def test_the_gate_of_the_repository(self):
         limits, text = figures.read_gate(ROOT / "kunit/bench-gate")
-        self.assertEqual(text, 5120)
+        self.assertEqual(text, 5400)
         self.assertGreater(len(limits), 25)
         for limit in limits:
             one_page = limit.globs[-1] == "1"
