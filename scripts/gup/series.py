@@ -38,9 +38,9 @@ class Selection(NamedTuple):
 ALL = Selection()
 
 
-def count(file=SERIES):
+def count(file=None):
     """How many patches there are, known before anything is read that could be wrong."""
-    return len(re.findall(r"^[ \t]*[^#\s]", text_of(file), re.M))
+    return len(re.findall(r"^[ \t]*[^#\s]", text_of(file or SERIES), re.M))
 
 
 def stable(version):
@@ -72,10 +72,10 @@ class Entry:
 
 
 class Series:
-    """The file "series": blocks of comment lines, each followed by entries."""
+    """The file "series", or that of a folder in patches/stable: blocks of comment lines, each followed by entries."""
 
-    def __init__(self, file=SERIES):
-        name = str(file.relative_to(ROOT))
+    def __init__(self, file=None):
+        file, name = (file, str(file.relative_to(ROOT))) if file else (SERIES, "series")
         if not file.is_file():
             raise Failure("apply", f"{file} does not exist", f"restore it: git checkout -- {name}")
         self.blocks = [[]]  # comment lines of each block
