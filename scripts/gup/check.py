@@ -5,7 +5,7 @@ option: --static and --kernel. In files that the base has already, only new warn
 
 import re
 
-from gup import arch, checkeach, checkkernel, cli, series, static
+from gup import arch, checkeach, checkkernel, cli, kernel, series, static
 from gup.cli import ROOT, wrong
 from gup.counts import Checks
 from gup.packages import need
@@ -52,6 +52,8 @@ def main(options):
         raise cli.usage("--arch is for --each, --fixes and --stable")
     if options.tree and not options.stable:
         raise cli.usage("--tree is for --stable")
+    if options.stable:
+        kernel.check_arch("stable", options.arch or arch.X86)
     chosen = series.part(series.each(series.Series()), options.part or "1/1") if options.each else []
     checks = Checks()
     neither = not (options.static or options.kernel or options.each or options.fixes or options.stable)

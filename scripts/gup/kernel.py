@@ -114,7 +114,9 @@ class Kernel:
 
     def lacks(self):
         """{option: reason}: what the architecture cannot have."""
-        paths = (CONFIGS / "arch" / self.arch.folder / "lacks", self.workspace.source.series.with_name("lacks"))
+        paths = [CONFIGS / "arch" / self.arch.folder / "lacks"]
+        if self.workspace.source.series:
+            paths.append(self.workspace.source.series.with_name("lacks"))
         return {option: reason for path in paths for option, reason in cli.matched(
             path, r"(\w+): (\S.*)", "'OPTION: reason'")}
 

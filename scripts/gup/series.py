@@ -72,10 +72,10 @@ class Entry:
 
 
 class Series:
-    """The file "series": blocks of comment lines, each followed by entries."""
+    """The file "series", or that of a folder in patches/stable: blocks of comment lines, each followed by entries."""
 
     def __init__(self, file=None):
-        name, file = str(file.relative_to(ROOT)) if file else "series", file or SERIES
+        file, name = (file, str(file.relative_to(ROOT))) if file else (SERIES, "series")
         if not file.is_file():
             raise Failure("apply", f"{file} does not exist", f"restore it: git checkout -- {name}")
         self.blocks = [[]]  # comment lines of each block

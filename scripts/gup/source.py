@@ -17,7 +17,7 @@ import pathlib
 import re
 import shutil
 import subprocess
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from gup import archive, cli, debian, pristine, series, upstream
 from gup.cli import BUILD, CACHE, Failure, note
@@ -34,7 +34,7 @@ class Source(NamedTuple):
     origin: str
     workspace: pathlib.Path  # of the trees that are made of it
     version: str
-    series: pathlib.Path = series.SERIES  # which patches are for it
+    series: Optional[pathlib.Path] = None  # that of a folder in patches/stable, if not the one at the top
 
 
 def choose(directory=None, selection=series.ALL):

@@ -178,25 +178,27 @@ class Uml(SandboxTest):
         def stable(version, fixes="fix: um gup_alpha.one\n"):
             write_files(self.repo / "patches/stable" / version, {
                 "series": f"# BASE v{version}\n# section: fixes\nfix.patch\nalpha.patch\nbeta.patch\n", "fixes": fixes})
-            return "check", "--stable", version, "--arch", "um", "--tree", str(self.kernel)
+            return "--stable", version, "--arch", "um", "--tree", str(self.kernel)
 
         def files():
             return {path: path.stat().st_mtime_ns for path in self.kernel.rglob("*")}
 
         write_files(self.repo, {"configs/arch/um/stable-machine.config": "CONFIG_64BIT=y\n"})
         words, before = stable("7.3"), files()
+        self.bad("usage", "check", *words, names=["--config stable is for x86_64 riscv64, not for um"])
+        write_files(self.repo, {"configs/stable/arches": "um\n", "configs/arch/um/stable-machine.config": ""})
         (self.top / "console.unfixed").write_text(HEAD + ktap({"gup_alpha": {"one": "ok"}}) + TAIL)
-        self.bad("check", *words, names=["FAILED: without fix, gup_alpha.one fails\n    gup_alpha.one: pass"])
+        self.bad("check", "check", *words, names=["FAILED: without fix, gup_alpha.one fails\n    gup_alpha.one: pass"])
         (self.top / "console.unfixed").write_text(HEAD + ktap({"gup_alpha": {"one": "not ok"}}) + TAIL)
-        self.assertIn("2 passed, 0 failed", self.good(*words).output)
+        self.assertIn("2 passed, 0 failed", self.good("check", *words).output)
         self.assertEqual(files(), before)
         self.console({"gup_alpha": {"one": "not ok"}}, HEAD, TAIL)
         write_files(self.repo / "patches/stable/7.3", {"lacks": "NOTHING: a reason\n"})  # nothing is as it was
-        self.bad("check", *words, names=["FAILED: all patches on Linux 7.3.4, the tests pass\n    FAIL(test)"])
-        self.bad("tree", *stable("7.2"), names=["this kernel is 7.3.4, the series is made for v7.2"])
-        self.bad("usage", *stable("7.3", "fix um\n"), names=["7.3/fixes:1: not"])
+        self.bad("check", "check", *words, names=["FAILED: all patches on Linux 7.3.4, the tests pass\n    FAIL(test)"])
+        self.bad("tree", "check", *stable("7.2"), names=["this kernel is 7.3.4, the series is made for v7.2"])
+        self.bad("usage", "check", *stable("7.3", "fix um\n"), names=["7.3/fixes:1: not"])
         (self.repo / "patches/stable/7.3/series").write_text("fix.patch\n")
-        self.bad("apply", *words, names=["patches/stable/7.3/series has no line '# BASE v<version>'"])
+        self.bad("apply", "check", *words, names=["patches/stable/7.3/series has no line '# BASE v<version>'"])
 
     def test_matrix(self):
         """A cell runs once, again when it may come out differently, and not at all if nothing can change."""
