@@ -17,6 +17,7 @@ class Arch(NamedTuple):
     emulator: tuple = ()  # QEMU and its machine; none for a kernel that is a program
     make: str = ""  # what the kernel's make calls it, if not NAME
     cross: str = ""  # what the names of its compiler and binutils begin with
+    llvm: str = ""  # or what those of LLVM end with, which has all of them
     family: str = ""  # whose folder below configs/arch/ it has, if not NAME
     fragments: tuple = ()  # of that folder, beside those of the configuration
     arguments: tuple = ()  # to boot with, beside those of that folder
@@ -46,7 +47,17 @@ class Arch(NamedTuple):
 
     @property
     def compiler(self):
-        return f"{self.cross}gcc"
+        return f"clang{self.llvm}" if self.llvm else f"{self.cross}gcc"
+
+    @property
+    def size(self):
+        """The program."""
+        return f"llvm-size{self.llvm}" if self.llvm else f"{self.cross}size"
+
+    @property
+    def words(self):
+        """What the kernel's make is told, and its Kconfig."""
+        return {"ARCH": self.arch, "CROSS_COMPILE": self.cross, "LLVM": self.llvm}
 
     @property
     def boots(self):
@@ -56,13 +67,13 @@ class Arch(NamedTuple):
     @property
     def is_host(self):
         """Can an accelerator run it here?"""
-        return self.name == platform.machine()
+        return self.folder == platform.machine()
 
     def suffix(self, config):
         """Of the folder that this configuration is built in."""
         if self is X86:
             return config
-        build = "-".join([self.folder, *(name.removesuffix(".config") for name in self.fragments)])
+        build = "-".join([self.folder, *(name.removesuffix(".config") for name in self.fragments), *["clang"] * bool(self.llvm)])
         return build if config == "reference" else f"{build}-{config}"
 
 
@@ -99,6 +110,7 @@ OTHERS = (
     Arch("sh4", "arch/sh/boot/zImage", ("sh4",), make="sh", cross="sh4-linux-gnu-"),
     Arch("sparc64", "vmlinux", ("sparc64",), make="sparc", cross="sparc64-linux-gnu-"),
     Arch("mips64", "vmlinux", ("mips64",), make="mips", cross="mips64el-linux-gnuabi64-"),
+    Arch("loongarch64", "vmlinux", ("llvm",), make="loongarch", llvm="-19"),
     Arch("riscv64-nommu", "vmlinux", ("riscv64",), make="riscv", cross="riscv64-linux-gnu-"))
 # Of families and of rows that stand for another page size or depth of the tables.
 ARCHES = {row.name: row for row in (
@@ -113,6 +125,13 @@ ARCHES = {row.name: row for row in (
     ARM64._replace(name="arm64-nolpa2", make="arm64", family="arm64",
                    cpu="max,pauth-impdef=on,lpa2=off"),
     RISCV64._replace(name="riscv64-sv39", family="riscv64", arguments=("no4lvl",)),
+    RISCV64._replace(name="riscv64-svnapot", family="riscv64", fragments=("svnapot.config",), cpu="rv64,svnapot=true",
+                     arguments=("hugepagesz=64K", "hugepages=64"),
+                     unfit="GUP gives the first page of a hugetlb page of 64 KiB for each of its sixteen"),
+    X86._replace(name="x86_64-clang", packages=("boot", "llvm"), make="x86_64", family="x86_64", llvm="-19",
+                 unfit="not booted yet"),
+    ARM64._replace(name="arm64-clang", packages=("arm64", "llvm"), make="arm64", family="arm64", cross="", llvm="-19",
+                   unfit="not booted yet"),
     *OTHERS,
 )}
 

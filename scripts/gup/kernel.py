@@ -164,8 +164,9 @@ class Kernel:
         """Status. Nothing of the day, the user or the machine may get into the objects: a
         kernel can be made again to the byte, and ccache hits across trees and clones."""
         return cli.logged(
-            ["make", "-C", str(self.tree), f"O={self.out}", f"ARCH={self.arch.arch}",
-             f"CROSS_COMPILE={self.arch.cross}", f"CC=ccache {self.arch.compiler}", "LOCALVERSION=", *self.make_words, f"-j{self.jobs}", *words], log, env={**os.environ, **CCACHE, **NOBODY})
+            ["make", "-C", str(self.tree), f"O={self.out}", *(f"{name}={value}" for name, value in self.arch.words.items()),
+             f"CC=ccache {self.arch.compiler}", "LOCALVERSION=", *self.make_words, f"-j{self.jobs}", *words],
+            log, env={**os.environ, **CCACHE, **NOBODY})
 
     def configure(self):
         """Merge the fragments. A .config that comes out the same keeps its time, so that make does not
@@ -178,7 +179,7 @@ class Kernel:
         log = self.out / "config.log"
         if cli.logged(["scripts/kconfig/merge_config.sh", *["-n"] * (self.over == "allnoconfig"), "-O", str(self.out),
                        *map(str, self.fragments)], log, cwd=self.tree,
-                      env=dict(os.environ, ARCH=self.arch.arch, CROSS_COMPILE=self.arch.cross, LOCALVERSION="")):
+                      env={**os.environ, **self.arch.words, "LOCALVERSION": ""}):
             cli.complain("\n".join(text_of(log).splitlines()[-10:]))
             raise Failure("config", f"merge_config.sh failed, see {log}", "look at the fragments in configs/")
         self.refuse_lost(log)

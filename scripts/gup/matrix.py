@@ -34,6 +34,7 @@ def options(parser):
     cli.option(parser, "--arch NAME", f"this one; may be repeated (all: {' '.join(arch.ARCHES)})", arch.named, many=True)
     cli.option(parser, "--one", "one that boots, but for x86_64 and um; the series decides which")
     cli.option(parser, "--jobs N", "cells at a time, by GNU parallel (1: a build uses all CPUs by itself)", cli.jobs, default=1)
+    cli.option(parser, "--sshlogin HOST", "run cells there, in a clone with this one's path: GNU parallel's option (:,HOST: here as well)")
     cli.option(parser, "--cell NAME", "run this one, and no other: what GNU parallel is given", arch.named)
     cli.option(parser, "--write", "write Documentation/reach.md, if all of them passed")
 
@@ -48,7 +49,7 @@ def object_of(workspace, one, selection):
     """(kernel, bytes of text, warnings) of mm/gup.o with W=1 in the tree with these patches."""
     kernel = of(workspace.prepare(selection), one)
     made = kernel.make_object("mm/gup.o", "W=1")
-    size = subprocess.run([f"{kernel.arch.cross}size", str(made)], check=True, capture_output=True, text=True).stdout
+    size = subprocess.run([kernel.arch.size, str(made)], check=True, capture_output=True, text=True).stdout
     said = [line for line in cli.text_of(kernel.out / "object.log").splitlines() if re.search(r"\bmm/gup\.c:\d+:\d+: warning:", line)]
     return kernel, int(size.splitlines()[1].split()[0]), said
 
@@ -106,13 +107,15 @@ def is_current(workspace, one):
     return left(one.name).get("key") == key(of(workspace, one))
 
 
-def run(names, jobs):
-    """By GNU parallel; what a cell prints is shown line by line, behind its name."""
+def run(names, jobs, host=None):
+    """By GNU parallel; what a cell prints is shown line by line, behind its name. From another host its
+    cell.json comes back."""
     if not names:
         return
-    need("parallel")
-    subprocess.run(["parallel", "--will-cite", "--line-buffer", "--tag", "--jobs", str(jobs), str(ROOT / "scripts/matrix"),
-                    "--cell", "{}", ":::", *names], check=False, stdin=subprocess.DEVNULL)
+    need("parallel", *(["rsync"] if host else []))
+    there = ["--sshlogin", host, "--workdir", str(ROOT), "--return", f"{FOLDER.relative_to(ROOT)}/{{}}/cell.json"] if host else []
+    subprocess.run(["parallel", "--will-cite", "--line-buffer", "--tag", *there, "--jobs", str(jobs), str(ROOT / "scripts/matrix"),
+                    "--cell", "{}", ":::", *names], check=False, stdin=subprocess.DEVNULL, cwd=ROOT)
 
 
 def row(name):
@@ -131,7 +134,7 @@ def main(options):
     workspace.unlock()
     stale = [one.name for one in wanted if not is_current(workspace, one)]
     cli.note(f"{len(wanted) - len(stale)} of {len(wanted)} cells are as they were")
-    run(stale, options.jobs)
+    run(stale, options.jobs, options.sshlogin)
     bad = [one.name for one in wanted if not is_current(workspace, one) or left(one.name).get("verdict", "pass") != "pass"
            or left(one.name)["warnings"]]
     for one in wanted:

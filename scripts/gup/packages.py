@@ -24,6 +24,7 @@ PACKAGES = {
                "/usr/riscv64-linux-gnu/include/stdio.h:libc6-dev-riscv64-cross",
     "s390x": "qemu-system-s390x:qemu-system-misc s390x-linux-gnu-gcc:gcc-s390x-linux-gnu "
              "/usr/s390x-linux-gnu/include/stdio.h:libc6-dev-s390x-cross",
+    "llvm": "clang-19 ld.lld-19:lld-19 llvm-ar-19:llvm-19",
     "ppc64le": "qemu-system-ppc64:qemu-system-ppc /usr/share/qemu/slof.bin:qemu-system-data "
                "powerpc64le-linux-gnu-gcc:gcc-powerpc64le-linux-gnu "
                "/usr/powerpc64le-linux-gnu/include/stdio.h:libc6-dev-ppc64el-cross",
@@ -40,6 +41,7 @@ PACKAGES = {
     "coverage": "gcovr",
     "clang": "/usr/lib/python3/dist-packages/clang/cindex.py:python3-clang",
     "parallel": "parallel",
+    "rsync": "rsync",
     "export": "b4",
     "manual": "groff:groff-base man:man-db mandoc",
     "sphinx": "/usr/bin/sphinx-build:python3-sphinx",

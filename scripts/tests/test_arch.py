@@ -38,6 +38,7 @@ TAIL = "[    0.600000] reboot: System halted\n\n"
 
 # ... --jobs N COMMAND --cell {} ::: NAMES
 PARALLEL = """\
+echo "$*" > "$FAKE_CONSOLE.parallel"
 while [ "$1" != --jobs ]; do shift; done
 command=$3
 shift 6
@@ -217,6 +218,12 @@ class Uml(SandboxTest):
             config.write("CONFIG_MORE=y\n")
         self.good("matrix", "--arch", "um")
         self.assertEqual(self.said("asked"), asked)
+        self.assertNotIn("--sshlogin", self.said("parallel"))
+        # Of one that has run elsewhere the result comes back.
+        programs(self.bin, {"rsync": ""})
+        (self.repo / "build/matrix/um/cell.json").unlink()
+        self.good("matrix", "--arch", "um", "--sshlogin", ":,b")
+        self.assertIn(f"--sshlogin :,b --workdir {self.repo} --return build/matrix/{{}}/cell.json --jobs 1", self.said("parallel"))
         # A cell that fails is no cell that has passed; and all must have, for the table.
         self.console({**GOOD, "gup_beta": {"one": "not ok"}}, HEAD, TAIL)
         (self.repo / "build/matrix/um/cell.json").unlink()
@@ -228,6 +235,14 @@ class Uml(SandboxTest):
         self.assertEqual([one.suffix("reference") for one in (arch.X86, arch.UM)], ["reference", "um"])
         self.assertEqual(arch.UM.suffix("time"), "um-time")
         self.assertEqual([one.machine for one in (arch.X86, arch.UM)], ["QEMU", "UML"])
+        # The same kernel of two compilers is two builds; both have the options of the family.
+        gcc, clang = (arch.ARCHES[name] for name in ("arm64", "arm64-clang"))
+        self.assertEqual([one.suffix("reference") for one in (gcc, clang)], ["arm64", "arm64-clang"])
+        self.assertEqual([one.words for one in (gcc, clang)],
+                         [{"ARCH": "arm64", "CROSS_COMPILE": "aarch64-linux-gnu-", "LLVM": ""},
+                          {"ARCH": "arm64", "CROSS_COMPILE": "", "LLVM": "-19"}])
+        self.assertEqual([(one.compiler, one.size) for one in (gcc, clang)],
+                         [("aarch64-linux-gnu-gcc", "aarch64-linux-gnu-size"), ("clang-19", "llvm-size-19")])
         folders = kernel.CONFIGS / "arch"
         for name, one in arch.ARCHES.items():
             self.assertEqual(name, one.name)
