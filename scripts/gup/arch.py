@@ -88,8 +88,8 @@ I386 = Arch("i386", "arch/x86/boot/bzImage", ("boot",), ("qemu-system-i386", *PC
             end=r"reboot: (Restarting system|machine restart)", arguments=("hugepagesz=4M", "hugepages=16"),
             unfit="tables of the suites are made for an address space of 64 bits")
 ARM64 = Arch("arm64", "arch/arm64/boot/Image", ("arm64",), ("qemu-system-aarch64", *VIRT), cross="aarch64-linux-gnu-",
-             cpu="max,pauth-impdef=on", arguments=("hugepagesz=2M", "hugepages=64", "hugepagesz=1G", "hugepages=1"),
-             console="ttyAMA0", debian="arm64")
+             cpu="max,pauth-impdef=on", console="ttyAMA0", debian="arm64",
+             arguments=("hugepagesz=64K", "hugepages=64", "hugepagesz=2M", "hugepages=64", "hugepagesz=1G", "hugepages=1"))
 RISCV64 = Arch("riscv64", "arch/riscv/boot/Image", ("riscv64",), ("qemu-system-riscv64", *VIRT), make="riscv",
                cross="riscv64-linux-gnu-", cpu="rv64", debian="riscv64")
 S390X = Arch("s390x", "arch/s390/boot/bzImage", ("s390x",),
