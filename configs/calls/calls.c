@@ -6,7 +6,7 @@
  *	gup_bench: calls <layout> <call> <read or write> <pages> <pages per call> <ns>
  *
  * read and write are what is done to the memory. A call that does not do all that
- * it was asked for ends the program, and so does memory in other folios.
+ * it was asked for ends the program, and so does memory in smaller folios.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -48,7 +48,7 @@ static unsigned long now(void)
 static void want(const char *what, long done, long all)
 {
 	if (done != all)
-		err(1, "%s: %ld, not %ld", what, done, all);
+		errx(1, "%s: %ld, not %ld", what, done, all);
 }
 
 /* Each does its call on @size bytes at @at, and returns how many bytes it took. */

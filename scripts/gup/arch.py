@@ -67,7 +67,7 @@ class Arch(NamedTuple):
     @property
     def is_host(self):
         """Can an accelerator run it here?"""
-        return self.folder == platform.machine()
+        return self.folder == {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
     def suffix(self, config):
         """Of the folder that this configuration is built in."""
@@ -126,8 +126,7 @@ ARCHES = {row.name: row for row in (
                    cpu="max,pauth-impdef=on,lpa2=off"),
     RISCV64._replace(name="riscv64-sv39", family="riscv64", arguments=("no4lvl",)),
     RISCV64._replace(name="riscv64-svnapot", family="riscv64", fragments=("svnapot.config",), cpu="rv64,svnapot=true",
-                     arguments=("hugepagesz=64K", "hugepages=64"),
-                     unfit="GUP gives the first page of a hugetlb page of 64 KiB for each of its sixteen"),
+                     arguments=("hugepagesz=64K", "hugepages=64")),
     X86._replace(name="x86_64-clang", packages=("boot", "llvm"), make="x86_64", family="x86_64", llvm="-19",
                  unfit="not booted yet"),
     ARM64._replace(name="arm64-clang", packages=("arm64", "llvm"), make="arm64", family="arm64", cross="", llvm="-19",

@@ -130,6 +130,8 @@ def finish(topic, paths, options, who, text):
                 for word in ("--trailer", line)]
     everybody = [], []
     for path in paths[1:]:
+        # Who posts is the author of what nobody in particular has written: names of .example are reserved.
+        path.write_text(re.sub(r"\n\nFrom: [^\n]*(?:\n [^\n]*)*\.example>\n\n", "\n\n", path.read_text(), count=1))
         topic.git.run("interpret-trailers", "--in-place", *trailers, str(path))
         found = recipients(topic, path)
         for all_of, these in zip(everybody, found):
@@ -177,9 +179,10 @@ def am(topic, box):
     files = topic.git.lines("diff", "--no-renames", "--name-only", topic.before, topic.head)
     place = cli.scratch()
     old = [path for path in files if topic.git.blob(topic.before, path)]
-    subprocess.run(["tar", "-x", "-C", place], input=topic.git.run("archive", topic.before, *old).stdout, check=True)
+    if old:
+        subprocess.run(["tar", "-x", "-C", place], input=topic.git.run("archive", topic.before, *old).stdout, check=True)
     git = Git(place)
-    for words in (["init", "-q", "--template="], ["add", "-f", "-A"], ["commit", "-q", "-m", "base"],
+    for words in (["init", "-q", "--template="], ["add", "-f", "-A"], ["commit", "-q", "--allow-empty", "-m", "base"],
                   ["am", "-q", "--empty=drop", str(box)]):  # the cover letter is one
         done = git.run("-c", "user.name=check", "-c", "user.email=check@invalid", *words, check=False)
         if done.returncode:

@@ -74,9 +74,18 @@ class Export(SandboxTest):
         self.assertRegex(cover, r"\nbase-commit: [0-9a-f]{40}\n")
         self.assertIn("\nSubject: [PATCH 1/1] mm/gup: return 0 for no pages\n", patch)
         self.assertIn("\nAssisted-by: A:model\nSigned-off-by: Who Posts <who@invalid>\n---\n", patch)
+        self.assertIn("\n\nFrom: Test <test@invalid>\n\n", patch)  # who posts is somebody else
         for mail in (cover, patch):
             self.assertIn("\nTo: One <one@invalid>\nCc: a list <list@invalid>,\n    two@invalid\n", mail)
             self.assertEqual(len(re.findall(r"(?m)^Message-Id: ", mail)), 1)
+
+    def test_a_poster_is_the_author_of_what_is_nobodys(self):
+        path = self.repo / f"patches/{TOPIC}/fix.patch"
+        path.write_text(path.read_text().replace("test@invalid", "all@x.example"))
+        self.export()
+        patch = self.mails()[1]
+        self.assertNotIn("x.example", patch)
+        self.assertIn("\nFrom: Who Posts <who@invalid>\n", patch)
 
     def test_a_later_version_says_what_differs(self):
         self.export()
