@@ -277,10 +277,11 @@ class Check:
 
 
 def compiled_on(architecture, name):
-    """Not a program, as samples and tools/ have; and what is below arch/um is compiled there alone."""
+    """Not a program, as samples and tools/ have; and what is below arch/ where it is for, or by scripts/matrix."""
     if not name.endswith((".c", ".h")) or re.match(r"samples/.*_test\.c$|tools/", name):
         return False
-    return (architecture is arch.UM) == name.startswith("arch/um/")
+    below = re.match(r"arch/(\w+)/", name)
+    return below[1] == {arch.X86: "x86", arch.UM: "um"}[architecture] if below else architecture is arch.X86
 
 
 def objects_of(names):
