@@ -4,7 +4,7 @@
 Each is compiled by itself first: one of which the compiler makes the same object as of the original is none, and two
 of which it makes the same are one. All others are in one kernel (schema.py), so one is tried by a boot, which ends at
 the first failure that a test explains (mutantjob.py). Verdicts are kept in RESULTS by the text of the function and the
-change, and go with the repository: who continues tries what has none, or was tried on other tests.
+change, and go with the repository: who continues tries what has none, or was tried on other tests, the survivors first.
 """
 
 import csv
@@ -26,12 +26,13 @@ from gup.packages import need
 
 FILE = "mm/gup.c"
 RESULTS = ROOT / "Documentation/mutation/results.tsv"
-FIELDS = ("key", "function", "operator", "change", "tests", *(f"{name}{what}" for name in arch.MUTATED
-                                                             for what in ("", "_by", "_object")))
+OF_ARCH = ("", "_by", "_tests", "_object")
+FIELDS = ("key", "function", "operator", "change", *(f"{name}{what}" for name in arch.MUTATED for what in OF_ARCH))
 # By architecture: kunit.timeout, a 15th of which a test may take for what it begins before it is killed, which it
 # tells; and how long a guest may be silent, for the reference machine (limits.py).
 PATIENCE = {"um": (90, 8.0), "x86_64": (300, 60.0)}
 TOLD = ("killed", "warned", "crashed", "hung")
+URGENT = ("", "survived", "skips", "hung", "crashed", "warned", "killed")  # what is tried first when tests have changed
 SAVE = 10  # seconds between two looks at RESULTS
 
 
@@ -55,11 +56,13 @@ class Kept:
                 row[f"{self.name}_object"] = ""
             original[f"{self.name}_by"] = subject.compiled_from()
 
-    def forget(self, mutants):
-        """The verdicts on these that other tests gave."""
-        for row in (self.rows[mutant.key] for mutant in mutants):
-            if row["tests"] != self.tests:
-                row.update({f"{name}{what}": "" for name in arch.MUTATED for what in ("", "_by")}, tests=self.tests)
+    def due(self, mutants):
+        """Those that these tests have not judged. Until they do, what others said is kept."""
+        return sorted((mutant for mutant in mutants if self.rows[mutant.key][f"{self.name}_tests"] != self.tests),
+                      key=lambda mutant: URGENT.index(self.rows[mutant.key][self.name]))
+
+    def judged(self, mutant, verdict, by):
+        self.rows[mutant.key].update({self.name: verdict, f"{self.name}_by": by, f"{self.name}_tests": self.tests})
 
     def save(self, now=False):
         """Behind those of this architecture those that only others have. What no architecture makes goes."""
@@ -218,18 +221,15 @@ def prepared(options):
     return Subject(the_kernel)
 
 
-def try_all(subject, rows, chosen, jobs, save, before):
-    """Boot what has no verdict. rows: {key: row}, before: the same of then; save() is called now and then."""
-    name = subject.arch.name
-    booted = [mutant for mutant in chosen if not rows[mutant.key][name]]
-    if not booted:
+def try_all(subject, mutants, jobs, before):
+    """(mutant, verdict, by whom) of each, as it comes. before: {key: row}, what was known."""
+    if not mutants:
         return
-    build_switched(subject, booted, before)
-    cli.stage("boot", f"{len(booted)} mutants")
-    for number, (mutant, found) in enumerate(spread(subject, "boot", booted, jobs), 1):
-        rows[mutant.key].update({name: found["verdict"], f"{name}_by": found["by"]})
-        progress("booted", number, len(booted))
-        save()
+    build_switched(subject, mutants, before)
+    cli.stage("boot", f"{len(mutants)} mutants")
+    for number, (mutant, found) in enumerate(spread(subject, "boot", mutants, jobs), 1):
+        yield mutant, found["verdict"], found["by"]
+        progress("booted", number, len(mutants))
 
 
 def build_switched(subject, mutants, before):
@@ -270,11 +270,12 @@ def generate(options):
     committed = git.Git(ROOT).run("show", f"HEAD:{RESULTS.relative_to(ROOT)}", check=False).stdout.decode()
     kept, before, name = Kept(subject), read(committed), subject.arch.name
     chosen = wanted(subject, kept, options.only)
-    new = [mutant for mutant in chosen if not kept.rows[mutant.key][name]]
-    compile_all(subject, kept.rows, [subject.original, *new], options.jobs, kept.save)
-    try_all(subject, kept.rows, differing(subject, kept.rows, new), options.jobs, kept.save, before)
     compile_all(subject, kept.rows, [subject.original, *chosen], options.jobs, kept.save)
-    share(subject, kept.rows, chosen)
+    share(subject, kept, chosen)
+    for tried in try_all(subject, differing(subject, kept.rows, kept.due(chosen)), options.jobs, before):
+        kept.judged(*tried)
+        kept.save()
+    share(subject, kept, chosen)
     kept.save(now=True)
     now, text = mutationreport.write_all(kept.rows)
     wrong = {key: "was killed before" for key in lost_since(before, now, name)}
@@ -297,7 +298,6 @@ def wanted(subject, kept, globs):
              if not globs or any(fnmatch.fnmatchcase(mutant.function, glob) for glob in globs)]
     if not found:
         raise Failure("usage", f"--only: no function with mutants matches {' '.join(globs)}")
-    kept.forget(found)
     others = [name for name in arch.MUTATED if name != subject.arch.name]
     return [mutant for mutant in found
             if not any(kept.rows[mutant.key][name] in ("killed", "warned") for name in others)]
@@ -314,14 +314,14 @@ def differing(subject, rows, chosen):
     return found
 
 
-def share(subject, rows, chosen):
+def share(subject, kept, chosen):
     """Those that are the same program have the same verdict."""
-    name, original = subject.arch.name, rows[subject.original.key]
-    of = {rows[mutant.key][f"{name}_object"]: rows[mutant.key] for mutant in chosen if rows[mutant.key][name]}
-    for row in (rows[mutant.key] for mutant in chosen):
-        same = row[f"{name}_object"]
-        if not row[name] and same in of and same not in ("none", original[f"{name}_object"]):
-            row.update({field: of[same][field] for field in (name, f"{name}_by")})
+    name, due = subject.arch.name, kept.due(chosen)
+    of = {kept.rows[mutant.key][f"{name}_object"]: kept.rows[mutant.key] for mutant in chosen if mutant not in due}
+    for mutant in due:
+        same = kept.rows[mutant.key][f"{name}_object"]
+        if same in of and same not in ("none", kept.rows[subject.original.key][f"{name}_object"]):
+            kept.judged(mutant, of[same][name], of[same][f"{name}_by"])
 
 
 def is_known(found, original, known, name):
@@ -339,7 +339,8 @@ def sample(options):
                    key=lambda mutant: mutant.key)
     chosen = random.Random(seed).sample(among, min(options.sample, len(among)))
     rows = {mutant.key: blank(mutant) for mutant in (subject.original, *chosen)}
-    try_all(subject, rows, chosen, options.jobs, lambda: None, known)
+    for mutant, verdict, by in try_all(subject, chosen, options.jobs, known):
+        rows[mutant.key].update({name: verdict, f"{name}_by": by})
     survivors = [mutant for mutant in chosen if rows[mutant.key][name] not in TOLD]
     compile_all(subject, rows, [subject.original, *survivors], options.jobs, lambda: None)
     new = [mutant for mutant in survivors

@@ -58,14 +58,15 @@ def classify(rows):
 
 
 def contradictions(rows, name):
-    """Keys of what has another verdict than what is the same program: one of both is wrong. The original
-    survives."""
-    verdicts, found = {rows[ORIGINAL][f"{name}_object"]: "survived"}, []
+    """Keys of what has another verdict than what is the same program, by the same tests: one of both is wrong.
+    The original survives."""
+    verdicts, found = {}, []
     for key, row in rows.items():
         made = row[f"{name}_object"]
         if made not in ("", "none") and row[name]:
             told = "survived" if row[name] in ("survived", "skips") else "told"
-            if verdicts.setdefault(made, told) != told:
+            right = "survived" if made == rows[ORIGINAL][f"{name}_object"] else told
+            if verdicts.setdefault((made, row[f"{name}_tests"]), right) != told:
                 found.append(key)
     return found
 
@@ -120,6 +121,8 @@ def write_all(rows):
         "mutation.md", mutants=len(rows), functions=len({row["function"] for row in rows}), score=score(rows),
         tried=sum(any(row[name] for name in MUTATED) for row in rows),
         score_without=score(rows, ("equivalent", "unreachable")),
+        of_tests=", ".join(f"{number} by {tests} on {name}" for name in MUTATED for tests, number in collections.Counter(
+            row[f"{name}_tests"] for row in rows if row[name]).most_common()),
         untried=", ".join(f"{number} on {name}" for name, number in untried(rows, by_key[ORIGINAL]).items()),
         classes=documents.table("| class | mutants | |", (
             [name, counts[name], what] for name, what in (DROPPED | CLASSES).items()), "| --- | ---: | --- |"),

@@ -243,9 +243,11 @@ class Verdicts(unittest.TestCase):
                             original=mock.Mock(key="original", function="", operator="", change=""), tests=lambda: tests)
         subject.arch.name = name
         subject.compiled_from = lambda: made
-        kept = generated.Kept(subject)
-        kept.forget(subject.mutants)
-        return kept
+        return generated.Kept(subject)
+
+    @staticmethod
+    def due(kept, keys):
+        return [one.key for one in kept.due([mock.Mock(key=key) for key in keys])]
 
     def test_classes(self):
         found = self.rows()
@@ -272,15 +274,20 @@ class Verdicts(unittest.TestCase):
             with self.subTest(line), self.assertRaisesRegex(cli.Failure, said):
                 mutationreport.reasons(self.rows())
 
-    def test_verdicts_are_kept_until_the_tests_change(self):
-        kept = self.kept("ab")
-        kept.rows["a"].update(um="killed", um_object="1")
+    def test_verdicts_are_kept_until_other_tests_have_judged(self):
+        kept = self.kept("abcd")
+        for key, verdict in zip("abc", ("killed", "survived", "hung")):
+            kept.judged(mock.Mock(key=key), verdict, "")
+            kept.rows[key]["um_object"] = key
         kept.save(now=True)
-        self.assertEqual(self.kept("ab").rows["a"]["um"], "killed")
+        self.assertEqual(self.due(self.kept("abcd"), "abcd"), ["d"])
         self.assertEqual(self.kept("ab", made="of other headers").rows["a"]["um"], "killed")
         self.assertEqual(self.kept("ab", made="of other headers").rows["a"]["um_object"], "")
-        other = self.kept("ab", tests="other").rows["a"]
-        self.assertEqual((other["um"], other["um_object"]), ("", "1"))
+        other = self.kept("abcd", tests="other")
+        self.assertEqual(self.due(other, "abcd"), ["d", "b", "c", "a"])
+        self.assertEqual((other.rows["a"]["um"], other.rows["a"]["um_object"]), ("killed", "a"))
+        other.judged(mock.Mock(key="a"), "survived", "")
+        self.assertEqual(self.due(other, "abcd"), ["d", "b", "c"])
 
     def test_what_is_not_made_any_more_goes_but_for_what_another_architecture_has(self):
         kept = self.kept("ab")
@@ -311,7 +318,10 @@ class Verdicts(unittest.TestCase):
         subject = mock.Mock(original=mock.Mock(key="original"))
         subject.arch.name = "x86_64"
         subject.mutants = [mock.Mock(key=key, function=f"f{key}") for key in "acdgh"]
-        kept = mock.Mock(rows={key: dict(one) for key, one in self.ROWS.items()})
+        self.kept("ab", name="x86_64").save(now=True)
+        kept = generated.Kept(mock.Mock(mutants=subject.mutants, original=subject.original, tests=lambda: "new", **{
+            "arch.name": "x86_64"}))
+        kept.rows = {key: dict(one) for key, one in self.ROWS.items()}
         self.assertEqual([one.key for one in generated.wanted(subject, kept, [])], list("cdgh"))
         self.assertEqual([one.key for one in generated.wanted(subject, kept, ["f[dg]"])], ["d", "g"])
         with self.assertRaises(cli.Failure):
@@ -320,8 +330,8 @@ class Verdicts(unittest.TestCase):
             kept.rows[key]["x86_64_object"] = made
         chosen = generated.wanted(subject, kept, [])
         self.assertEqual([one.key for one in generated.differing(subject, kept.rows, chosen)], ["c"])
-        kept.rows["c"].update(x86_64="killed", x86_64_by="gup_x.gup_one")
-        generated.share(subject, kept.rows, chosen)
+        kept.judged(chosen[0], "killed", "gup_x.gup_one")
+        generated.share(subject, kept, chosen)
         self.assertEqual([kept.rows[key]["x86_64_by"] for key in "cdgh"], ["gup_x.gup_one", "", "gup_x.gup_one", ""])
 
 
