@@ -70,7 +70,13 @@ class Turn(SandboxTest):
         self.assertEqual(self.turn(), "kunit_x86")
         self.assertIn("bench this time, bench next time", result.output)
 
+    def test_without_a_compiler_cache_it_is_a_cheap_one(self):
+        (self.repo / "series").write_text("# BASE v7.3\n# 1\n")  # with one: kunit_um
+        self.called()
+        self.assertIn(self.turn(), ("bench", "mutants", "fixes_x86"))
+
     def test_a_new_machine_begins_with_what_the_series_decides(self):
+        (self.cache / "ccache").mkdir()
         begins = {"bench": "bench", "forms": "forms --release 5.10", "mutants": "mutants --keep-going --part auto/45"}
         for number in range(1000):
             series = f"# BASE v7.3\n# {number}\n"
