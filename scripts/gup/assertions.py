@@ -53,7 +53,7 @@ class Subject:
         found = [Site(*match.groups()) for match in map(SITE.search, map(splat.plain, lines)) if match]
         suites = {test: suite for suite, test in contract.read("".join(lines))}
         first = {site.number: f"{suites[site.test]}.{site.test}" for site in found if site.hits}
-        cli.save(self.folder / "job.json", generated.boot_job(self.kernel, image, expected, first))
+        cli.save(self.folder / "boot.json", generated.boot_job(self.kernel, image, expected, first))
         return found
 
 

@@ -33,6 +33,7 @@ FIELDS = ("key", "function", "operator", "change", *(f"{name}{what}" for name in
 PATIENCE = {"um": (90, 8.0), "x86_64": (300, 60.0)}
 TOLD = ("killed", "warned", "crashed", "hung")
 URGENT = ("", "survived", "skips", "hung", "crashed", "warned", "killed")  # what is tried first when tests have changed
+STEP = 100  # are compiled, and then booted
 SAVE = 10  # seconds between two looks at RESULTS
 
 
@@ -144,20 +145,16 @@ class Subject:
             self.kernel.explain(log)
         shutil.copy(self.kernel.image, self.folder / "switched")
 
-    def write_job(self, image, expected, first=()):
-        """first: {number: a test that is tried alone before all}"""
-        self.job = boot_job(self.kernel, self.folder / image, expected, first) | {
+    def write_compile_job(self):
+        """What the file includes, which is most of what the compiler reads, is compiled once."""
+        headers = self.folder / "headers.h"
+        cli.save(self.folder / "compile.json", {
             "folder": str(self.folder), "out": str(self.kernel.out), "path": str(self.path), "compile": self.words,
-            "headers": str(self.folder / "headers.h"),
-            "mutants": {mutant.number: [edit[:3] for edit in mutant.edits] for mutant in [self.original, *self.mutants]}}
+            "headers": str(headers),
+            "mutants": {mutant.number: [edit[:3] for edit in mutant.edits] for mutant in [self.original, *self.mutants]}})
         (self.folder / "source.c").write_text(self.text)
         _, lines = cli.said(["nm", "--defined-only", "--format=just-symbols", str(self.kernel.out / "vmlinux")])
         (self.folder / "symbols").write_text("".join(line + "\n" for line in lines))
-        cli.save(self.folder / "job.json", self.job)
-
-    def precompile(self):
-        """What the file includes, which is most of what the compiler reads."""
-        headers = self.folder / "headers.h"
         headers.write_text("".join(line + "\n" for line in schema.INCLUDE.findall(self.text)))
         if cli.logged([*self.words, "-x", "c-header", "-o", f"{headers}.gch", str(headers)], self.folder / "headers.log",
                       cwd=self.kernel.out):
@@ -169,7 +166,7 @@ class Subject:
 
 
 def boot_job(the_kernel, image, expected, first=()):
-    """What mutantjob.py has to know of a boot."""
+    """What mutantjob.py has to know of a boot. first: {number: a test that is tried alone before all}"""
     timeout, silent = PATIENCE[the_kernel.arch.name]
     words = [*the_kernel.boot_arguments(), f"kunit.timeout={timeout}", "GUP_MUTANT"]
     return {"boot": guest.Machine(the_kernel.arch).command(image, words),
@@ -209,31 +206,25 @@ def spread(subject, what, mutants, jobs):
                       "the same command continues")
 
 
-def progress(text, done, number):
-    if done % 100 == 0 or done == number:
-        cli.stage("mutants", f"{done} of {number} {text}")
-
-
 def prepared(options):
     the_kernel = mutantfile.prepared_kernel(options, "clang", "parallel")
     the_kernel.build()
     cli.stage("parse", FILE)
-    return Subject(the_kernel)
+    subject = Subject(the_kernel)
+    subject.write_compile_job()
+    return subject
 
 
-def try_all(subject, mutants, jobs, before):
-    """(mutant, verdict, by whom) of each, as it comes. before: {key: row}, what was known."""
-    if not mutants:
-        return
-    build_switched(subject, mutants, before)
-    cli.stage("boot", f"{len(mutants)} mutants")
-    for number, (mutant, found) in enumerate(spread(subject, "boot", mutants, jobs), 1):
+def boot_all(subject, mutants, jobs):
+    """(mutant, verdict, by whom) of each, as it comes."""
+    for mutant, found in spread(subject, "boot", mutants, jobs):
         yield mutant, found["verdict"], found["by"]
-        progress("booted", number, len(mutants))
 
 
 def build_switched(subject, mutants, before):
-    """Their kernel, which must do what the real one does. What told one before is tried first."""
+    """Their kernel, which must do what the real one does. What told one before is tried first. before: {key: row}"""
+    if not mutants:
+        return
     name = subject.arch.name
     cli.stage("build", f"one kernel with {len(mutants)} mutants")
     shutil.copy(subject.kernel.image, subject.folder / "plain")
@@ -245,20 +236,14 @@ def build_switched(subject, mutants, before):
     first = {number: killed.kernel_glob(row[f"{name}_by"]) for number, row in known.items() if row[name] == "killed"}
     for glob in sorted(set(first.values())):
         subject.unmutated("switched", f"kunit.filter_glob={glob}")  # alone it passes, too
-    subject.write_job("switched", switched, first)
+    cli.save(subject.folder / "boot.json", boot_job(subject.kernel, subject.folder / "switched", switched, first))
 
 
-def compile_all(subject, rows, chosen, jobs, save):
+def compile_all(subject, rows, chosen, jobs):
     """What has no object yet."""
-    name = subject.arch.name
-    wanted = [mutant for mutant in chosen if not rows[mutant.key][f"{name}_object"]]
-    if wanted:
-        subject.precompile()
-        subject.write_job("switched", (0, 0))
-    for number, (mutant, found) in enumerate(spread(subject, "compile", wanted, jobs), 1):
-        rows[mutant.key][f"{name}_object"] = found["object"]
-        progress("compiled", number, len(wanted))
-        save()
+    field = f"{subject.arch.name}_object"
+    for mutant, found in spread(subject, "compile", [mutant for mutant in chosen if not rows[mutant.key][field]], jobs):
+        rows[mutant.key][field] = found["object"]
 
 
 # ------------------------------------------------------------------------------ the verbs
@@ -270,12 +255,12 @@ def generate(options):
     committed = git.Git(ROOT).run("show", f"HEAD:{RESULTS.relative_to(ROOT)}", check=False).stdout.decode()
     kept, before, name = Kept(subject), read(committed), subject.arch.name
     chosen = wanted(subject, kept, options.only)
-    compile_all(subject, kept.rows, [subject.original, *chosen], options.jobs, kept.save)
-    share(subject, kept, chosen)
-    for tried in try_all(subject, differing(subject, kept.rows, kept.due(chosen)), options.jobs, before):
-        kept.judged(*tried)
-        kept.save()
-    share(subject, kept, chosen)
+    due = kept.due(chosen)
+    build_switched(subject, due, before)
+    for begin in range(0, len(due), STEP):
+        cli.stage("mutants", f"{begin} of {len(due)}")
+        judge(subject, kept, chosen, due[begin:begin + STEP], options.jobs)
+    compile_all(subject, kept.rows, [subject.original, *chosen], options.jobs)
     kept.save(now=True)
     now, text = mutationreport.write_all(kept.rows)
     wrong = {key: "was killed before" for key in lost_since(before, now, name)}
@@ -284,6 +269,17 @@ def generate(options):
         row = now[key]
         print(f"  {row[name]}, and {what}: {row['function']}, {row['operator']}: {row['change']}")
     return cli.passed("test" if wrong else "pass", f"{len(wrong)} verdicts are wrong, see above" if wrong else text)
+
+
+def judge(subject, kept, chosen, mutants, jobs):
+    """What is no program of its own is not booted."""
+    compile_all(subject, kept.rows, [subject.original, *mutants], jobs)
+    share(subject, kept, chosen)
+    for tried in boot_all(subject, differing(subject, kept.rows, kept.due(mutants)), jobs):
+        kept.judged(*tried)
+        kept.save()
+    share(subject, kept, chosen)
+    kept.save()
 
 
 def lost_since(before, now, name):
@@ -339,10 +335,11 @@ def sample(options):
                    key=lambda mutant: mutant.key)
     chosen = random.Random(seed).sample(among, min(options.sample, len(among)))
     rows = {mutant.key: blank(mutant) for mutant in (subject.original, *chosen)}
-    for mutant, verdict, by in try_all(subject, chosen, options.jobs, known):
+    build_switched(subject, chosen, known)
+    for mutant, verdict, by in boot_all(subject, chosen, options.jobs):
         rows[mutant.key].update({name: verdict, f"{name}_by": by})
     survivors = [mutant for mutant in chosen if rows[mutant.key][name] not in TOLD]
-    compile_all(subject, rows, [subject.original, *survivors], options.jobs, lambda: None)
+    compile_all(subject, rows, [subject.original, *survivors], options.jobs)
     new = [mutant for mutant in survivors
            if not is_known(rows[mutant.key], rows[subject.original.key], known.get(mutant.key), name)]
     for mutant in new:

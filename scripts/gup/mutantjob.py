@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """One mutant of many: what GNU parallel runs, in as many processes as it is told. What it needs
-is in job.json of a folder, see generated.py; a line of JSON is what it says, or nothing if this machine
+is in WHAT.json of a folder, see generated.py; a line of JSON is what it says, or nothing if this machine
 could not try it.
 
     mutantjob.py boot FOLDER NUMBER      a guest, until a test fails and says why
@@ -130,7 +130,7 @@ def stop(*_):
 def main(what, folder, number):
     for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(one, stop)
-    job = json.loads((pathlib.Path(folder) / "job.json").read_text())
+    job = json.loads((pathlib.Path(folder) / f"{what}.json").read_text())
     found = {"boot": boot, "compile": compiled}[what](job, number)
     print(json.dumps({"number": int(number), **found}))
 
