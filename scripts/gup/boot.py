@@ -6,6 +6,8 @@ again.
 Results: build/results/<time>-boot/, and build/results/latest, with result.json and junit.xml.
 """
 
+import json
+
 from gup import arch, cli, given, guest, limits, results, series, source
 from gup import kernel as kernels
 from gup.cli import End, Failure
@@ -19,7 +21,8 @@ def options(parser):
     add = cli.option
     add(parser, "--arch NAME", f"one of: {' '.join(arch.ARCHES)}. um is User Mode Linux, which runs as a program: a "
         "verdict in seconds, on less than an x86_64 kernel has (configs/arch/um)", arch.named, default=arch.X86)
-    add(parser, "--tree DIR", "base: your own tree of the series' version, which is not changed")
+    add(parser, "--tree DIR", "base: your own tree of the series' version, which is not changed; with --topics another "
+        "version will do: what does not apply is merged, or left out, which is told for each patch")
     add(parser, "--only N", "exactly the first N patches, even if these hold no suite", patches)
     add(parser, "--topics LIST", "exactly these topics of the series, which are folders of patches/: um,tests are "
         "the suites on a kernel that is not mended", lambda text: tuple(cli.word(text).split(",")))
@@ -60,8 +63,9 @@ def main(options):
     if selection.topics or selection.without:
         series.Series().select(selection)  # are there such?
     need("fetch", "build", *options.arch.packages, *kernels.packages(options.config))
-    workspace = Workspace(source.choose(options.tree, selection), prefix=selection != series.ALL)
+    workspace = Workspace(source.choose(options.tree, selection, merge=bool(options.topics)), prefix=selection != series.ALL)
     workspace.prepare(selection)
+    left_out = tell_merged(workspace)
     kernel = kernels.Kernel(workspace, options.config, options.arch, options.jobs)
     # All names are looked at before anything is built.
     wanted = [(glob, kernel.suites(glob)) for glob in options.suite or [None]]
@@ -71,7 +75,17 @@ def main(options):
     machine = guest.probe(options.arch)
     for number in range(1, options.loop + 1):
         once(kernel, machine, wanted, options, f"{number} of {options.loop}: " if options.loop > 1 else "")
-    return None
+    if left_out:
+        raise End("apply", f"{len(left_out)} patches were left out, see above")
+
+
+def tell_merged(workspace):
+    """On another kernel than the series': what became of each patch. Returns those that are left out."""
+    if not workspace.source.made_on:
+        return []
+    found = json.loads(workspace.merged.read_text())
+    cli.indented([f"{name}: {how}" for name, how in found.items()])
+    return [name for name, how in found.items() if how.startswith("left out")]
 
 
 def once(kernel, machine, wanted, options, which):

@@ -198,6 +198,9 @@ class Kernel:
         wanted = "".join(map(text_of, self.fragments))
         lost += [f"configs/arch/{self.arch.folder}/lacks has {option}, which is there"
                  for option in lacks if f"CONFIG_{option}=" in wanted]
+        if self.workspace.source.made_on:  # another kernel may have other options
+            cli.indented([f"config: {line}" for line in lost])
+            return
         for line in lost[1:]:
             cli.complain(f"error: {line}")
         if lost:

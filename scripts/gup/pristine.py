@@ -64,7 +64,7 @@ def check_version(git, base, the_series=None):
     version, wanted = version_of(git, base), (the_series or Series()).base
     if version.rpartition(".")[0] != wanted:
         raise Failure("tree", f"this kernel is {version}, the series is made for v{wanted}",
-                      f"use a tree of v{wanted} or v{wanted}.x")
+                      f"use a tree of v{wanted} or v{wanted}.x; scripts/boot --tree DIR --topics LIST merges what it can")
     return version
 
 

@@ -197,13 +197,21 @@ class Applier:
         if self.indexed != self.head:
             self.git.run("read-tree", self.head)
             self.indexed = self.head
-        result = self.git.run("apply", "--cached", "--whitespace=nowarn", str(diff), check=False)
-        if result.returncode:
-            raise Failure("apply", self.explain(name, diff, result.stderr.decode()), "adapt the patch to the base, or "
-                          "use the base it was made for (scripts/tree status names both)")
+        self.change_index(name, diff)
         tree = self.git.text("write-tree")
         self.indexed = self.git.text("commit-tree", tree, "-p", self.head, data=message.encode(), **who)
         return self.indexed
+
+    def change_index(self, name, diff):
+        said, status = self.git_apply(diff)
+        if status:
+            raise Failure("apply", self.explain(name, diff, said), "adapt the patch to the base, or "
+                          "use the base it was made for (scripts/tree status names both)")
+        return said
+
+    def git_apply(self, diff, *more):
+        done = self.git.run("apply", "--cached", "--whitespace=nowarn", *more, str(diff), check=False)
+        return done.stderr.decode(), done.returncode
 
     @staticmethod
     def explain(name, diff, errors):
@@ -222,13 +230,46 @@ class Applier:
         return f"patches/{name} does not apply: {path}, line {line}"
 
 
-def apply_series(repo, base, chosen):
-    """The commit that the last one makes."""
+class Merger(Applier):
+    """On a kernel that the patches were not made for: what does not apply as it is goes by a 3-way merge, for which
+    the files that the patches were made on must be in the repository, or is left out. "found" says so of each."""
+
+    def __init__(self, repo, base, scratch):
+        super().__init__(repo, base, scratch)
+        self.found = {}
+
+    def apply(self, name, content):
+        self.found[name] = "as it is"
+        try:
+            new = self.commit(name, content)
+        except Failure as failure:
+            self.found[name] = "left out: " + failure.what.partition(" does not apply: ")[2]
+            self.indexed = None
+            return self.head
+        if self.git.text("rev-parse", f"{new}^{{tree}}") == self.git.text("rev-parse", f"{self.head}^{{tree}}"):
+            self.found[name], self.indexed = "there already", None
+        else:
+            self.head = new
+        return self.head
+
+    def change_index(self, name, diff):
+        said, status = self.git_apply(diff, "-v")
+        if not status:
+            offsets = [abs(int(number)) for number in re.findall(r"\(offset (-?\d+) lines?\)", said)]
+            self.found[name] = f"as it is, up to {max(offsets)} lines off" if offsets else "as it is"
+        elif self.git_apply(diff, "--3way")[1]:
+            raise Failure("apply", self.explain(name, diff, said))
+        else:
+            self.found[name] = "merged: " + self.explain(name, diff, said).partition(" does not apply: ")[2]
+
+
+def apply_series(repo, base, chosen, kind=Applier):
+    """The commit that the last one makes; with kind=Merger, and what was found, in a tuple."""
     with tempfile.TemporaryDirectory() as scratch:
-        applier = Applier(repo, base, scratch)
+        applier = kind(repo, base, scratch)
         for entry in chosen:
             applier.apply(entry.name, entry.content())
-    return applier.head
+    return applier.head if kind is Applier else (applier.head, applier.found)
 
 
 # ---------------------------------------------------------------------- topics

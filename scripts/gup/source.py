@@ -35,11 +35,12 @@ class Source(NamedTuple):
     workspace: pathlib.Path  # of the trees that are made of it
     version: str
     series: Optional[pathlib.Path] = None  # that of a folder in patches/stable, if not the one at the top
+    made_on: Optional[tuple] = None  # (store, commit) of the kernel that the patches were made on, if this is another
 
 
-def choose(directory=None, selection=series.ALL):
-    """That in a directory of the user's, or our own. A patch that cannot be read is told
-    before the kernel is fetched."""
+def choose(directory=None, selection=series.ALL, merge=False):
+    """That in a directory of the user's, or our own. A patch that cannot be read is told before the kernel is
+    fetched. merge: theirs may be another kernel than the one that the series is made for."""
     if directory:
         folder = real_directory(directory)
         store, base, origin = from_user(directory, folder)
@@ -49,7 +50,13 @@ def choose(directory=None, selection=series.ALL):
         series.Series.hash("", chosen)
         store, base, origin = from_cache()
         workspace = BUILD
-    version, remark = pristine.check_base(store, base)
+    try:
+        version, remark = pristine.check_base(store, base)
+    except Failure as failure:
+        if not merge:
+            raise
+        note(f"{failure.what}: what does not apply is merged, or left out")
+        return Source(store, base, origin, workspace, pristine.version_of(Git(store), base), made_on=from_cache()[:2])
     if remark:
         cli.complain(f"       {remark}")
     return Source(store, base, origin, workspace, version)

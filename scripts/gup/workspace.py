@@ -27,7 +27,7 @@ class Workspace:
     def __init__(self, source, prefix=False):
         self.source = source
         self.folder = source.workspace / "prefix" if prefix else source.workspace
-        self.tree, self.state_file = self.folder / "tree", self.folder / "state"
+        self.tree, self.state_file, self.merged = (self.folder / name for name in ("tree", "state", "merged.json"))
         self.git = Git(self.tree)
         self.selection, self.head, self.hash, self.local = series.ALL, "", "", ""
 
@@ -71,11 +71,22 @@ class Workspace:
             self.describe_local(state["head"], dirty)
         else:
             cli.stage("apply", f"{series.count(self.source.series)} patches in series" + (f", selected: {selection}" if str(selection) else ""))
-            self.bring_to(series.apply_series(self.tree, self.source.base, chosen), state, dirty)
+            self.bring_to(self.apply(chosen), state, dirty)
         if self.local and refuse_local:
             raise Failure("tree", f"{self.tree} has {self.local}, and {refuse_local}",
                           f"keep what you need of it and remove {self.folder}; it is made anew")
         return self
+
+    def apply(self, chosen):
+        """The commit, which on another kernel than the series' holds what could be merged; MERGED tells."""
+        if not self.source.made_on:
+            return series.apply_series(self.tree, self.source.base, chosen)
+        store, base = self.source.made_on
+        self.borrow(self.tree, store, self.source.store)
+        series.apply_series(self.tree, base, series.Series().select())  # for the files that a merge is made from
+        head, found = series.apply_series(self.tree, self.source.base, chosen, series.Merger)
+        cli.save(self.merged, found)
+        return head
 
     def bring_to(self, new, state, dirty):
         if self.head == state["head"] and not dirty:
@@ -136,10 +147,10 @@ class Workspace:
             # First what is in it: a tree without that would look like a user's own.
             self.set_state(hash="none", head=self.source.base)
 
-    def borrow(self, tree):
-        objects = self.source.store / "objects"
-        further = cli.text_of(objects / "info/alternates")  # git follows alternates of alternates, but only so deep
-        (tree / ".git/objects/info/alternates").write_text(f"{objects}\n{further}")
+    def borrow(self, tree, *stores):
+        objects = [store / "objects" for store in stores or [self.source.store]]
+        further = [cli.text_of(folder / "info/alternates") for folder in objects]  # git follows alternates, but only so deep
+        (tree / ".git/objects/info/alternates").write_text("".join(f"{folder}\n" for folder in objects) + "".join(further))
 
     def switch_to(self, commit):
         """Only files that differ are written, all others keep their times, so make rebuilds no
