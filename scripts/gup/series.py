@@ -218,7 +218,7 @@ class Applier:
         """Name patch, file and hunk of what git apply said."""
         failed = re.search(r"patch failed: (.*):(\d+)", errors)
         if not failed:
-            reason = errors.strip().splitlines()[0].removeprefix("error: ")
+            reason = next(line for line in errors.splitlines() if "error: " in line).removeprefix("error: ")
             return f"patches/{name} does not apply: {reason}"
         path, line = failed.groups()
         files = re.split("(?m)^--- ", diff.read_text(errors="replace"))
@@ -257,6 +257,8 @@ class Merger(Applier):
         if not status:
             offsets = [abs(int(number)) for number in re.findall(r"\(offset (-?\d+) lines?\)", said)]
             self.found[name] = f"as it is, up to {max(offsets)} lines off" if offsets else "as it is"
+        elif self.git_apply(diff, "-R", "--check")[1] == 0:
+            return  # and nothing changes
         elif self.git_apply(diff, "--3way")[1]:
             raise Failure("apply", self.explain(name, diff, said))
         else:

@@ -12,7 +12,7 @@ import unittest
 from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from sandbox import CODES, GUP_C, KERNEL, Result, SandboxTest, fingerprint, git, write_files  # noqa: E402
+from sandbox import CODES, GUP_C, KERNEL, SUITE, Result, SandboxTest, fingerprint, git, write_files  # noqa: E402
 
 from gup import cli, pristine, refresh, series  # noqa: E402
 
@@ -349,6 +349,56 @@ class UsersTree(SandboxTest):
     def test_built_in(self):
         (self.kernel / ".config").write_text("")
         self.bad("tree", "boot", "--tree", str(self.kernel), names=["mrproper"])
+
+
+class OtherKernel(SandboxTest):
+    """--tree of another version with --topics."""
+
+    def boot(self, files, status="good", topics="fixes,tests", **keywords):
+        write_files(self.kernel, {"Makefile": KERNEL["Makefile"].replace("PATCHLEVEL = 3", "PATCHLEVEL = 2"), **files})
+        before = fingerprint(self.kernel)
+        words = ("boot", "--tree", str(self.kernel), "--topics", topics)
+        result = self.good(*words) if status == "good" else self.bad(status, *words, **keywords)
+        self.assertEqual(fingerprint(self.kernel), before)
+        return re.findall(r"^    (\w+)\.patch: (.*)", result.output, re.M)
+
+    def add_patch(self):
+        """One of which the lines can move."""
+        author = self.top / "author"
+        write_files(author, {"mm/gup.c": (author / "mm/gup.c").read_text().replace("four", "fore")})
+        git(author, "commit", "-q", "-a", "-m", "mm/gup: fore\n\nA reason.\n")
+        mail = git(author, "format-patch", "--stdout", "--zero-commit", "-N", "--no-signature", "-1")
+        (self.repo / "patches/fore.patch").write_text(mail + "\n\n")
+        with open(self.repo / "series", "a", encoding="utf-8") as series:
+            series.write("fore.patch\n")
+
+    def test_as_it_is_or_there_already(self):
+        self.add_patch()
+        alpha = (self.top / "author/mm/tests/gup_alpha_kunit.c").read_text()
+        found = self.boot({"mm/gup.c": "/* 1 */\n/* 2 */\n" + GUP_C, "mm/tests/gup_alpha_kunit.c": alpha})
+        self.assertEqual(found, [("fix", "merged: mm/gup.c, hunk 1 of 1: @@ -1,8 +1,8 @@"), ("alpha", "there already"),
+                                 ("beta", "as it is"), ("fore", "as it is, up to 2 lines off")])
+        tree = next((self.repo / "build/given").glob("*/prefix/tree"))
+        self.assertEqual(git(tree, "log", "--format=%s"), "mm/gup: fore\nmm/gup: add the beta suite\n"
+                         "mm/gup: return 0 for no pages\nLinux 7.2.4")
+        self.assertEqual(self.boot({}), found)  # it is told again
+
+    def test_merged(self):
+        found = self.boot({"mm/gup.c": GUP_C.replace("two", "zwei")})
+        self.assertEqual(found[0], ("fix", "merged: mm/gup.c, hunk 1 of 1: @@ -1,8 +1,8 @@"))
+        tree = next((self.repo / "build/given").glob("*/prefix/tree"))
+        self.assertEqual((tree / "mm/gup.c").read_text(), GUP_C.replace("two", "zwei").replace("< 0", "<= 0").replace("-1", "0"))
+
+    def test_left_out(self):
+        found = self.boot({"mm/gup.c": GUP_C.replace("< 0", "< 1"), "mm/tests/gup_beta_kunit.c": SUITE % {"name": "beta"} + "int mine;\n"}, "apply",
+                          names=["2 patches were left out"])
+        self.assertEqual([how[:8] for _, how in found], ["left out", "as it is", "left out"])
+
+    def test_a_kernel_of_the_same_version_with_other_files(self):
+        self.good("tree", "refresh", "--tree", str(self.kernel))  # records the base
+        write_files(self.kernel, {"mm/gup.c": GUP_C.replace("four", "five")})
+        result = self.good("boot", "--tree", str(self.kernel), "--topics", "fixes,tests")
+        self.assertIn("fix.patch: as it is\n", result.output)
 
 
 if __name__ == "__main__":
