@@ -51,6 +51,13 @@ def stable(version):
     return STABLE / version / "series"
 
 
+def for_the_suites(version, chosen):
+    """Entries of what takes those that are chosen to this kernel."""
+    folder = STABLE / version.rpartition(".")[0] / "suites"
+    return [Entry(str(path.relative_to(PATCHES)), "tests", 0, 0) for path in sorted(folder.glob("*.patch"))
+            if any(entry.section == "tests" for entry in chosen)]
+
+
 class Entry:
     """One patch of the series: its file name, its section, its line."""
 

@@ -18,6 +18,7 @@ from gup.cli import Failure, note
 from gup.git import Git
 
 BRANCH = "gup"
+LISTS = ("MAINTAINERS", "mm/Makefile")  # a line that is added is no conflict with another one that is
 
 
 class Workspace:
@@ -61,6 +62,8 @@ class Workspace:
         self.selection, self.local = selection, ""
         self.lock()
         chosen = series.Series(self.source.series).select(selection)
+        if self.source.made_on:
+            chosen += series.for_the_suites(self.source.version, chosen)
         self.hash = series.Series.hash(self.source.base, chosen)
         self.create()
         self.drop_mutant()
@@ -83,6 +86,7 @@ class Workspace:
             return series.apply_series(self.tree, self.source.base, chosen)
         store, base = self.source.made_on
         self.borrow(self.tree, store, self.source.store)
+        cli.write(self.tree / ".git/info/attributes", "".join(f"{name} merge=union\n" for name in LISTS))
         series.apply_series(self.tree, base, series.Series().select())  # for the files that a merge is made from
         head, found = series.apply_series(self.tree, self.source.base, chosen, series.Merger)
         cli.save(self.merged, found)
