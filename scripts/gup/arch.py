@@ -21,6 +21,7 @@ class Arch(NamedTuple):
     family: str = ""  # whose folder below configs/arch/ it has, if not NAME
     fragments: tuple = ()  # of that folder, beside those of the configuration
     arguments: tuple = ()  # to boot with, beside those of that folder
+    bare: bool = False  # QEMU starts it without firmware, and sets no register: not that of -append
     cpu: str = "max"
     cpus: int = 2
     console: str = "ttyS0"
@@ -96,6 +97,9 @@ S390X = Arch("s390x", "arch/s390/boot/bzImage", ("s390x",),
              ("qemu-system-s390x", "-machine", "s390-ccw-virtio", "-serial", "stdio"), make="s390",
              cross="s390x-linux-gnu-", debian="s390x",
              unfit="zero pages of several colours, and an address space that grows on demand")
+LOONGARCH64 = Arch("loongarch64", "vmlinux", ("loongarch64", "llvm"), ("qemu-system-loongarch64", *VIRT), make="loongarch",
+                   llvm="-19", fragments=("16k.config",), arguments=("hugepagesz=32M", "hugepages=16"), bare=True,
+                   cpu="la464-loongarch-cpu", cpus=1)
 PPC64LE = Arch("ppc64le", "vmlinux", ("ppc64le",), ("qemu-system-ppc64", "-machine", "pseries", "-serial", "stdio"),
                make="powerpc", cross="powerpc64le-linux-gnu-", cpu="power9", console="hvc0", debian="ppc64el",
                flavour="powerpc64le")
@@ -110,27 +114,24 @@ OTHERS = (
     Arch("sh4", "arch/sh/boot/zImage", ("sh4",), make="sh", cross="sh4-linux-gnu-"),
     Arch("sparc64", "vmlinux", ("sparc64",), make="sparc", cross="sparc64-linux-gnu-"),
     Arch("mips64", "vmlinux", ("mips64",), make="mips", cross="mips64el-linux-gnuabi64-"),
-    Arch("loongarch64", "vmlinux", ("llvm",), make="loongarch", llvm="-19"),
     Arch("riscv64-nommu", "vmlinux", ("riscv64",), make="riscv", cross="riscv64-linux-gnu-"))
 # Of families and of rows that stand for another page size or depth of the tables.
 ARCHES = {row.name: row for row in (
-    X86, UM, I386, ARM64, RISCV64, S390X,
+    X86, UM, I386, ARM64, RISCV64, S390X, LOONGARCH64,
     I386._replace(name="i386-pae", make="i386", family="i386", fragments=("pae.config",),
                   arguments=("hugepagesz=2M", "hugepages=64")),
     ARM64._replace(name="arm64-16k", make="arm64", family="arm64", fragments=("16k.config",),
-                   arguments=("hugepagesz=32M", "hugepages=8"), unfit="leaves of 32 MiB: not tried"),
+                   arguments=("hugepagesz=2M", "hugepages=64", "hugepagesz=32M", "hugepages=8")),
     ARM64._replace(name="arm64-64k", make="arm64", family="arm64", fragments=("64k.config",),
-                   arguments=("hugepagesz=512M", "hugepages=2"), memory="10G",
+                   arguments=("hugepagesz=2M", "hugepages=64", "hugepagesz=512M", "hugepages=2"), memory="10G",
                    unfit="leaves of 512 MiB: not tried"),
     ARM64._replace(name="arm64-nolpa2", make="arm64", family="arm64",
                    cpu="max,pauth-impdef=on,lpa2=off"),
     RISCV64._replace(name="riscv64-sv39", family="riscv64", arguments=("no4lvl",)),
     RISCV64._replace(name="riscv64-svnapot", family="riscv64", fragments=("svnapot.config",), cpu="rv64,svnapot=true",
                      arguments=("hugepagesz=64K", "hugepages=64")),
-    X86._replace(name="x86_64-clang", packages=("boot", "llvm"), make="x86_64", family="x86_64", llvm="-19",
-                 unfit="not booted yet"),
-    ARM64._replace(name="arm64-clang", packages=("arm64", "llvm"), make="arm64", family="arm64", cross="", llvm="-19",
-                   unfit="not booted yet"),
+    X86._replace(name="x86_64-clang", packages=("boot", "llvm"), make="x86_64", family="x86_64", llvm="-19"),
+    ARM64._replace(name="arm64-clang", packages=("arm64", "llvm"), make="arm64", family="arm64", cross="", llvm="-19"),
     *OTHERS,
 )}
 

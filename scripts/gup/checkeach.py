@@ -103,7 +103,7 @@ def each(checks, chosen, architecture, jobs):
 
 # -------------------------------------------------------------------------------- fixes
 
-TOPICS = ("fixes-count", "fixes-huge", "riscv", "hugetlb", "fixes", "um", "tests")
+TOPICS = ("fixes-count", "fixes-huge", "riscv", "loongarch", "hugetlb", "fixes", "um", "tests")
 Fix = collections.namedtuple("Fix", "names arch dies globs")  # a line of kunit/fixes
 
 

@@ -73,6 +73,18 @@ def kvm_runs(qemu):
     return known[1] == "runs"
 
 
+def append(arguments):
+    return ["-append", arguments]
+
+
+def in_memory(arguments):
+    """The arguments at 0, which is where a kernel looks for them that finds 0 in its registers. A device writes
+    eight bytes."""
+    data = arguments.encode() + b"\0"
+    return [word for at in range(0, len(data), 8) for word in (
+        "-device", f"loader,addr={at},data-len=8,data={int.from_bytes(data[at:at + 8], 'little')}")]
+
+
 class Machine:
     """What kernels of an architecture boot on here; a verb may change what is in it."""
 
@@ -107,7 +119,7 @@ class Machine:
         accel = "kvm" if self.accel == "kvm" else f"tcg,thread={self.thread}"
         return [qemu, "-nodefaults", "-display", "none", "-no-reboot", "-accel", accel,
                 *(["-cpu", self.cpu] if self.cpu else []), "-smp", str(self.cpus), "-m", self.memory, *board,
-                "-kernel", str(image), "-append", " ".join(arguments),
+                "-kernel", str(image), *(in_memory if self.arch.bare else append)(" ".join(arguments)),
                 *(["-initrd", str(initrd)] if initrd else []), *self.extra]
 
 

@@ -24,6 +24,7 @@ PACKAGES = {
                "/usr/riscv64-linux-gnu/include/stdio.h:libc6-dev-riscv64-cross",
     "s390x": "qemu-system-s390x:qemu-system-misc s390x-linux-gnu-gcc:gcc-s390x-linux-gnu "
              "/usr/s390x-linux-gnu/include/stdio.h:libc6-dev-s390x-cross",
+    "loongarch64": "qemu-system-loongarch64:qemu-system-misc",
     "llvm": "clang-19 ld.lld-19:lld-19 llvm-ar-19:llvm-19",
     "ppc64le": "qemu-system-ppc64:qemu-system-ppc /usr/share/qemu/slof.bin:qemu-system-data "
                "powerpc64le-linux-gnu-gcc:gcc-powerpc64le-linux-gnu "

@@ -246,17 +246,14 @@ class Merger(Applier):
         self.found = {}
 
     def apply(self, name, content):
-        self.found[name] = "as it is"
         try:
             new = self.commit(name, content)
         except Failure as failure:
-            self.found[name] = "left out: " + failure.what.partition(" does not apply: ")[2]
-            self.indexed = None
-            return self.head
-        if self.git.text("rev-parse", f"{new}^{{tree}}") == self.git.text("rev-parse", f"{self.head}^{{tree}}"):
-            self.found[name], self.indexed = "there already", None
-        else:
+            self.found[name] = "left out: " + (failure.what.partition(" does not apply: ")[2] or failure.what)
+            new = None
+        if new and self.git.lines("rev-parse", f"{new}^{{tree}}") != self.git.lines("rev-parse", f"{self.head}^{{tree}}"):
             self.head = new
+        self.indexed = self.head if self.head == new else None
         return self.head
 
     def change_index(self, name, diff):
@@ -264,21 +261,30 @@ class Merger(Applier):
         if not status:
             offsets = [abs(int(number)) for number in re.findall(r"\(offset (-?\d+) lines?\)", said)]
             self.found[name] = f"as it is, up to {max(offsets)} lines off" if offsets else "as it is"
-        elif self.git_apply(diff, "-R", "--check")[1] == 0:
-            return  # and nothing changes
+        elif not self.git_apply(diff, "-R", "--check")[1]:
+            self.found[name] = "there already"
         elif self.git_apply(diff, "--3way")[1]:
             raise Failure("apply", self.explain(name, diff, said))
         else:
             self.found[name] = "merged: " + self.explain(name, diff, said).partition(" does not apply: ")[2]
 
 
-def apply_series(repo, base, chosen, kind=Applier):
-    """The commit that the last one makes; with kind=Merger, and what was found, in a tuple."""
+def apply_series(repo, base, chosen):
+    """The commit that the last one makes."""
     with tempfile.TemporaryDirectory() as scratch:
-        applier = kind(repo, base, scratch)
+        applier = Applier(repo, base, scratch)
         for entry in chosen:
             applier.apply(entry.name, entry.content())
-    return applier.head if kind is Applier else (applier.head, applier.found)
+    return applier.head
+
+
+def merge_series(repo, base, chosen):
+    """The same for another kernel, and what became of each: {name: text}."""
+    with tempfile.TemporaryDirectory() as scratch:
+        merger = Merger(repo, base, scratch)
+        for entry in chosen:
+            merger.apply(entry.name, entry.content())
+    return merger.head, merger.found
 
 
 # ---------------------------------------------------------------------- topics

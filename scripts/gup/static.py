@@ -26,7 +26,7 @@ from gup.mutantfile import load
 from gup.refresh import subject_of
 from gup.series import PATCHES, STABLE, Series, Topics
 
-SECTIONS = ("fixes-count", "fixes-huge", "riscv", "hugetlb", "fixes", "um", "tests", "batch", "docs", "legacy")
+SECTIONS = ("fixes-count", "fixes-huge", "riscv", "loongarch", "hugetlb", "fixes", "um", "tests", "batch", "docs", "legacy")
 # What can be mailed at once, says Documentation/process/submitting-patches.rst.
 MOST = 16
 HEADER = "Documentation/porting/gup_legacy.h"
@@ -184,7 +184,7 @@ def mutants():
     for entry in Series().entries:
         diff = entry.content().decode("utf-8", "replace")
         for suite, body in re.findall(r"^\+\+\+ b/mm/tests/(\w+)_kunit\.c\n(.*?)(?=^diff --git |\Z)", diff, re.M | re.S):
-            tests |= {f"{suite}.{name}" for name in re.findall(r"^\+\s*KUNIT_CASE\w*\((\w+)", body, re.M)}
+            tests |= {f"{suite}.{name}" for name in re.findall(r"^\+\s*(?:KUNIT|GUP)_CASE\w*\((\w+)", body, re.M)}
     globs = {".".join(glob.split(".")[:2]) for mutant in load() for glob in mutant.globs}
     globs |= {glob for fix in fixes() for glob in fix.globs}
     reasons = dict(re.findall(r"^no mutant: (\S+): (.+)$", text("kunit/mutants/README"), re.M))

@@ -15,7 +15,7 @@ import re
 from gup.cli import Failure
 
 SLOW = r"KUNIT_SPEED_(VERY_)?SLOW"
-CASE = re.compile(r"\bKUNIT_CASE(\w*)\(\s*(\w+)([^()]*)\)")
+CASE = re.compile(r"\b(?:KUNIT|GUP)_CASE(\w*)\(\s*(\w+)([^()]*)\)")
 
 
 # What GUP_SUITE() of mm/tests/gup_kunit.h defines, as far as it matters here.

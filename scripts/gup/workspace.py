@@ -88,7 +88,7 @@ class Workspace:
         self.borrow(self.tree, store, self.source.store)
         cli.write(self.tree / ".git/info/attributes", "".join(f"{name} merge=union\n" for name in LISTS))
         series.apply_series(self.tree, base, series.Series().select())  # for the files that a merge is made from
-        head, found = series.apply_series(self.tree, self.source.base, chosen, series.Merger)
+        head, found = series.merge_series(self.tree, self.source.base, chosen)
         cli.save(self.merged, found)
         return head
 

@@ -13,7 +13,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from sandbox import GOOD, HANG, PATIENCE, SHELL, SandboxTest, ktap, programs, write_files  # noqa: E402
 
-from gup import arch, kernel, lacks, packages  # noqa: E402
+from gup import arch, guest, kernel, lacks, packages  # noqa: E402
 
 # It leaves the group that it is started in, as the real one does, and a helper behind.
 UML = """\
@@ -251,6 +251,14 @@ class Uml(SandboxTest):
                 self.assertTrue((folders / one.folder / path).is_file(), f"{name}: {path}")
         self.assertEqual({path.name for path in folders.iterdir()}, {one.folder for one in arch.ARCHES.values()})
         self.assertLessEqual({path.name for path in lacks.FOLDER.iterdir()}, {*arch.ARCHES, *kernel.names()})
+
+    def test_arguments_in_memory(self):
+        """Of a kernel that QEMU starts without firmware: eight bytes a device, a zero byte at the end."""
+        for asked in ("", "a=b", "exactly8", "panic=-1 kunit.enable=1"):
+            found = {int(at): int(data).to_bytes(8, "little") for at, data in re.findall(
+                r"loader,addr=(\d+),data-len=8,data=(\d+)", " ".join(guest.in_memory(asked)))}
+            self.assertEqual(list(found), list(range(0, 8 * len(found), 8)))
+            self.assertEqual(b"".join(found.values()).partition(b"\0")[0].decode(), asked)
 
 
 if __name__ == "__main__":

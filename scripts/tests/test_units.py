@@ -86,7 +86,7 @@ class Suites(unittest.TestCase):
             self.assertEqual(suites.suites(self.tree(source)), {"gup_a": suites.Suite(slow_suite, cases)})
 
     def test_the_macro_of_the_fixtures(self):
-        table = "static struct kunit_case gup_a_cases[] = {\n\tKUNIT_CASE_SLOW(one),\n\tKUNIT_CASE(two),\n\t{}\n};\n\n"
+        table = "static struct kunit_case gup_a_cases[] = {\n\tKUNIT_CASE_SLOW(one),\n\tGUP_CASE(two),\n\t{}\n};\n\n"
         want = {"gup_a": suites.Suite(False, {"one": True, "two": False})}
         self.assertEqual(suites.suites(self.tree(table + "GUP_SUITE(gup_a);\n")), want)
         with self.assertRaises(cli.Failure):
