@@ -83,7 +83,7 @@ def tell_merged(workspace):
     """On another kernel than the series': what became of each patch. Returns those that are left out."""
     if not workspace.source.made_on:
         return []
-    found = json.loads(workspace.merged.read_text())
+    found = json.loads(workspace.merged.read_text())["found"]
     cli.indented([f"{name}: {how}" for name, how in found.items()])
     return [name for name, how in found.items() if how.startswith("left out")]
 

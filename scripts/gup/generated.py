@@ -48,19 +48,23 @@ class Kept:
 
     def __init__(self, subject):
         self.name, self.saved, self.tests = subject.arch.name, time.monotonic(), subject.tests()
+        self.original = subject.original.key
         everyone = [subject.original, *subject.mutants]
         self.order = [mutant.key for mutant in everyone]
         self.rows = {mutant.key: blank(mutant) for mutant in everyone} | read(cli.text_of(RESULTS))
-        original = self.rows[subject.original.key]
+        original = self.rows[self.original]
         if original[f"{self.name}_by"] != subject.compiled_from():  # an object is one of the whole file
             for row in self.rows.values():
                 row[f"{self.name}_object"] = ""
             original[f"{self.name}_by"] = subject.compiled_from()
 
     def due(self, mutants):
-        """Those that these tests have not judged. Until they do, what others said is kept."""
-        return sorted((mutant for mutant in mutants if self.rows[mutant.key][f"{self.name}_tests"] != self.tests),
-                      key=lambda mutant: URGENT.index(self.rows[mutant.key][self.name]))
+        """Those that these tests have not judged, but for what is known to be no program of its own. Until they do,
+        what others said is kept."""
+        nothing = {"none", self.rows[self.original][f"{self.name}_object"]} - {""}
+        found = [mutant for mutant in mutants if self.rows[mutant.key][f"{self.name}_tests"] != self.tests
+                 and self.rows[mutant.key][f"{self.name}_object"] not in nothing]
+        return sorted(found, key=lambda mutant: URGENT.index(self.rows[mutant.key][self.name]))
 
     def judged(self, mutant, verdict, by):
         self.rows[mutant.key].update({self.name: verdict, f"{self.name}_by": by, f"{self.name}_tests": self.tests})
@@ -311,12 +315,13 @@ def differing(subject, rows, chosen):
 
 
 def share(subject, kept, chosen):
-    """Those that are the same program have the same verdict."""
+    """Those that are known to be the same program have the same verdict."""
     name, due = subject.arch.name, kept.due(chosen)
-    of = {kept.rows[mutant.key][f"{name}_object"]: kept.rows[mutant.key] for mutant in chosen if mutant not in due}
+    of = {kept.rows[mutant.key][f"{name}_object"]: kept.rows[mutant.key] for mutant in chosen
+          if kept.rows[mutant.key][f"{name}_tests"] == kept.tests}
     for mutant in due:
         same = kept.rows[mutant.key][f"{name}_object"]
-        if same in of and same not in ("none", kept.rows[subject.original.key][f"{name}_object"]):
+        if same and same in of:
             kept.judged(mutant, of[same][name], of[same][f"{name}_by"])
 
 

@@ -225,7 +225,7 @@ class Applier:
         """Name patch, file and hunk of what git apply said."""
         failed = re.search(r"patch failed: (.*):(\d+)", errors)
         if not failed:
-            reason = next(line for line in errors.splitlines() if "error: " in line).removeprefix("error: ")
+            reason = next((line for line in errors.splitlines() if "error: " in line), errors.strip()).removeprefix("error: ")
             return f"patches/{name} does not apply: {reason}"
         path, line = failed.groups()
         files = re.split("(?m)^--- ", diff.read_text(errors="replace"))

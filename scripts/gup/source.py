@@ -55,7 +55,7 @@ def choose(directory=None, selection=series.ALL, merge=False):
     except Failure as failure:
         if not merge:
             raise
-        note(f"{failure.what}: what does not apply is merged, or left out")
+        note(f"{failure.what}: what does not apply is merged, or left out (Documentation/next.md)")
         return Source(store, base, origin, workspace, pristine.version_of(Git(store), base), made_on=from_cache()[:2])
     if remark:
         cli.complain(f"       {remark}")

@@ -10,6 +10,7 @@ Each holds tree/, o/<configuration>/ and "state": what we put into tree/. The re
 O= to tree/ is the same in all, so ccache serves them all.
 """
 
+import json
 import subprocess
 import time
 
@@ -70,7 +71,7 @@ class Workspace:
         self.finish_switch()
         state = self.state()
         self.head, dirty = self.current(), self.dirty()
-        if state["hash"] == self.hash:
+        if state["hash"] == self.hash and self.merged_hash() in ("", self.hash):
             self.describe_local(state["head"], dirty)
         else:
             cli.stage("apply", f"{series.count(self.source.series)} patches in series" + (f", selected: {selection}" if str(selection) else ""))
@@ -86,11 +87,17 @@ class Workspace:
             return series.apply_series(self.tree, self.source.base, chosen)
         store, base = self.source.made_on
         self.borrow(self.tree, store, self.source.store)
-        cli.write(self.tree / ".git/info/attributes", "".join(f"{name} merge=union\n" for name in LISTS))
         series.apply_series(self.tree, base, series.Series().select())  # for the files that a merge is made from
+        attributes = self.tree / ".git/info/attributes"
+        cli.write(attributes, "".join(f"{name} merge=union\n" for name in LISTS))
         head, found = series.merge_series(self.tree, self.source.base, chosen)
-        cli.save(self.merged, found)
+        attributes.unlink()
+        cli.save(self.merged, {"hash": self.hash, "found": found})
         return head
+
+    def merged_hash(self):
+        """Of the series that MERGED tells of, which a run that was stopped may have written."""
+        return json.loads(self.merged.read_text())["hash"] if self.source.made_on and self.merged.exists() else ""
 
     def bring_to(self, new, state, dirty):
         if self.head == state["head"] and not dirty:

@@ -289,6 +289,16 @@ class Verdicts(unittest.TestCase):
         other.judged(mock.Mock(key="a"), "survived", "")
         self.assertEqual(self.due(other, "abcd"), ["d", "b", "c"])
 
+    def test_no_verdict_is_shared_by_what_is_not_compiled(self):
+        kept, mutants = self.kept("ab"), [mock.Mock(key=key) for key in "ab"]
+        subject = mock.Mock()
+        subject.arch.name = "um"
+        kept.judged(mutants[0], "killed", "gup_x.y")
+        generated.share(subject, kept, mutants)
+        self.assertEqual(self.due(kept, "ab"), ["b"])
+        kept.rows["b"]["um_object"] = "none"
+        self.assertEqual(self.due(kept, "ab"), [])
+
     def test_what_is_not_made_any_more_goes_but_for_what_another_architecture_has(self):
         kept = self.kept("ab")
         kept.rows["a"].update(um="killed", um_object="1")

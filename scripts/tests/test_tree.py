@@ -382,6 +382,8 @@ class OtherKernel(SandboxTest):
         self.assertEqual(git(tree, "log", "--format=%s"), "mm/gup: fore\nmm/gup: add the beta suite\n"
                          "mm/gup: return 0 for no pages\nLinux 7.2.4")
         self.assertEqual(self.boot({}), found)  # it is told again
+        (tree.parent / "merged.json").write_text('{"hash": "of a run that was stopped", "found": {}}')
+        self.assertEqual(self.boot({}), found)
 
     def test_merged(self):
         found = self.boot({"mm/gup.c": GUP_C.replace("two", "zwei")})
