@@ -123,6 +123,7 @@ def write_all(rows):
         score_without=score(rows, ("equivalent", "unreachable")),
         of_tests=", ".join(f"{number} by {tests} on {name}" for name in MUTATED for tests, number in collections.Counter(
             row[f"{name}_tests"] for row in rows if row[name]).most_common()),
+        uncompiled=sum(not any(row[f"{name}_object"] for name in MUTATED) for row in rows),
         untried=", ".join(f"{number} on {name}" for name, number in untried(rows, by_key[ORIGINAL]).items()),
         classes=documents.table("| class | mutants | |", (
             [name, counts[name], what] for name, what in (DROPPED | CLASSES).items()), "| --- | ---: | --- |"),
