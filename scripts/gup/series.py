@@ -21,6 +21,7 @@ from gup.git import Git, person
 SERIES = ROOT / "series"
 PATCHES = ROOT / "patches"
 STABLE = PATCHES / "stable"  # a folder, with a series of its own, for each older kernel
+LISTS = ("MAINTAINERS", "mm/Makefile")  # a line that is added is no conflict with another one that is
 
 
 class Selection(NamedTuple):
@@ -214,10 +215,9 @@ class Applier:
         if status:
             raise Failure("apply", self.explain(name, diff, said), "adapt the patch to the base, or "
                           "use the base it was made for (scripts/tree status names both)")
-        return said
 
-    def git_apply(self, diff, *more):
-        done = self.git.run("apply", "--cached", "--whitespace=nowarn", *more, str(diff), check=False)
+    def git_apply(self, diff, *more, options=()):
+        done = self.git.run(*options, "apply", "--cached", "--whitespace=nowarn", *more, str(diff), check=False)
         return done.stderr.decode(), done.returncode
 
     @staticmethod
@@ -243,18 +243,20 @@ class Merger(Applier):
 
     def __init__(self, repo, base, scratch):
         super().__init__(repo, base, scratch)
-        self.found = {}
+        self.found, attributes = {}, self.scratch / "attributes"
+        attributes.write_text("".join(f"{name} merge=union\n" for name in LISTS))
+        self.options = "-c", f"core.attributesFile={attributes}"
 
     def apply(self, name, content):
         try:
             new = self.commit(name, content)
         except Failure as failure:
             self.found[name] = "left out: " + (failure.what.partition(" does not apply: ")[2] or failure.what)
-            new = None
-        if new and self.git.lines("rev-parse", f"{new}^{{tree}}") != self.git.lines("rev-parse", f"{self.head}^{{tree}}"):
+            self.indexed = None
+            return
+        if self.git.text("rev-parse", f"{new}^{{tree}}") != self.git.text("rev-parse", f"{self.head}^{{tree}}"):
             self.head = new
-        self.indexed = self.head if self.head == new else None
-        return self.head
+        self.indexed = self.head
 
     def change_index(self, name, diff):
         said, status = self.git_apply(diff, "-v")
@@ -263,7 +265,7 @@ class Merger(Applier):
             self.found[name] = f"as it is, up to {max(offsets)} lines off" if offsets else "as it is"
         elif not self.git_apply(diff, "-R", "--check")[1]:
             self.found[name] = "there already"
-        elif self.git_apply(diff, "--3way")[1]:
+        elif self.git_apply(diff, "--3way", options=self.options)[1]:
             raise Failure("apply", self.explain(name, diff, said))
         else:
             self.found[name] = "merged: " + self.explain(name, diff, said).partition(" does not apply: ")[2]

@@ -19,7 +19,6 @@ from gup.cli import Failure, note
 from gup.git import Git
 
 BRANCH = "gup"
-LISTS = ("MAINTAINERS", "mm/Makefile")  # a line that is added is no conflict with another one that is
 
 
 class Workspace:
@@ -71,7 +70,7 @@ class Workspace:
         self.finish_switch()
         state = self.state()
         self.head, dirty = self.current(), self.dirty()
-        if state["hash"] == self.hash and self.merged_hash() in ("", self.hash):
+        if state["hash"] == self.hash and self.is_told():
             self.describe_local(state["head"], dirty)
         else:
             cli.stage("apply", f"{series.count(self.source.series)} patches in series" + (f", selected: {selection}" if str(selection) else ""))
@@ -88,16 +87,13 @@ class Workspace:
         store, base = self.source.made_on
         self.borrow(self.tree, store, self.source.store)
         series.apply_series(self.tree, base, series.Series().select())  # for the files that a merge is made from
-        attributes = self.tree / ".git/info/attributes"
-        cli.write(attributes, "".join(f"{name} merge=union\n" for name in LISTS))
         head, found = series.merge_series(self.tree, self.source.base, chosen)
-        attributes.unlink()
         cli.save(self.merged, {"hash": self.hash, "found": found})
         return head
 
-    def merged_hash(self):
-        """Of the series that MERGED tells of, which a run that was stopped may have written."""
-        return json.loads(self.merged.read_text())["hash"] if self.source.made_on and self.merged.exists() else ""
+    def is_told(self):
+        """Is MERGED, where there has to be one, about this series? A run that was stopped may have written it."""
+        return not self.source.made_on or self.merged.exists() and json.loads(self.merged.read_text())["hash"] == self.hash
 
     def bring_to(self, new, state, dirty):
         if self.head == state["head"] and not dirty:
