@@ -103,7 +103,6 @@ def each(checks, chosen, architecture, jobs):
 
 # -------------------------------------------------------------------------------- fixes
 
-TOPICS = ("fixes-count", "fixes-huge", "riscv", "loongarch", "hugetlb", "fixes", "um", "tests")
 Fix = collections.namedtuple("Fix", "names arch dies globs")  # a line of kunit/fixes
 
 
@@ -131,9 +130,8 @@ def fails(the_kernel, fix):
 
 
 def without_fixes(checks, architecture, jobs):
-    verified, there = Verified(checks, architecture, jobs), {entry.section for entry in series.Series().entries}
-    topics = tuple(name for name in TOPICS if name in there)
-    without(verified, fixes(), series.Selection(topics=topics))
+    """On what comes before them and the suites."""
+    without(Verified(checks, architecture, jobs), fixes(), series.Selection(first=series.Series().until("tests")))
 
 
 def without(verified, there, selection):
