@@ -81,7 +81,8 @@ def main(options):
         if found["verdict"] != "killed" or site.test not in found["by"]:
             silent.append(site)
             print(f"  {found['verdict']}: {site.where} in {site.test} {found['by']}")
-        generated.progress("perturbed", number, len(reached))
+        if number % generated.STEP == 0:
+            cli.stage("boot", f"{number} of {len(reached)}")
     print(f"{len(reached) - len(silent)} passed, {len(silent)} failed", flush=True)
     text = f"{len(reached)} assertions fail their test, {len(sites) - len(reached)} were not reached"
     return cli.passed("test" if silent else "pass", f"{len(silent)} assertions do not fail their test" if silent else text)

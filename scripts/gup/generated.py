@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """scripts/mutants --generate: all that operators.py makes of mm/gup.c, or a sample of them.
 
-Each is compiled by itself first: one of which the compiler makes the same object as of the original is none, and two
-of which it makes the same are one. All others are in one kernel (schema.py), so one is tried by a boot, which ends at
-the first failure that a test explains (mutantjob.py). Verdicts are kept in RESULTS by the text of the function and the
+All are in one kernel (schema.py), so one is tried by a boot of the tests that come to its place, which ends at the
+first failure that a test explains (mutantjob.py). What no test told is compiled by itself: one of which the compiler
+makes the same object as of the original is none, and two of which it makes the same are one. Verdicts are kept in RESULTS by the text of the function and the
 change, and go with the repository: who continues tries what has none, or was tried on other tests, the survivors first.
 """
 
@@ -20,7 +20,7 @@ import sys
 import time
 
 from gup import arch, cli, cparse, git, guest, kernel, killed, limits
-from gup import mutantfile, mutantjob, mutationreport, operators, results, schema, series
+from gup import mutantfile, mutantjob, mutationreport, operators, results, schema, series, splat
 from gup.cli import BUILD, ROOT, Failure, note
 from gup.packages import need
 
@@ -33,7 +33,8 @@ FIELDS = ("key", "function", "operator", "change", *(f"{name}{what}" for name in
 PATIENCE = {"um": (90, 8.0), "x86_64": (300, 60.0)}
 TOLD = ("killed", "warned", "crashed", "hung")
 URGENT = ("", "survived", "skips", "hung", "crashed", "warned", "killed")  # what is tried first when tests have changed
-STEP = 100  # are compiled, and then booted
+STEP = 100  # are booted, and then compiled
+AT_ONCE = 10  # are given to a process
 SAVE = 10  # seconds between two looks at RESULTS
 
 
@@ -109,6 +110,7 @@ class Subject:
         self.mutants, self.original = operators.mutants(self.source), operators.Mutant("", "", [], self.source)
         for number, mutant in enumerate([self.original, *self.mutants]):
             mutant.number = number
+        self.reach = None
 
     def compiled_from(self):
         """What decides an object, but for the change."""
@@ -135,6 +137,12 @@ class Subject:
         """A kernel with these, and the tree is what it was then. What nothing defines, since only a
         mutant calls it, must not keep the others from being tried."""
         workspace, log, weak = self.kernel.workspace, self.folder / "build.log", set()
+        known, made = self.folder / "switched.of", kernel.digest(
+            workspace.git.text("rev-parse", "HEAD^{tree}"), kernel.version(self.arch.compiler), self.kernel.out / ".config",
+            schema.HEADER, schema.switched(mutants, self.text))
+        if cli.text_of(known) == made and (self.folder / "switched").exists():
+            return
+        known.unlink(missing_ok=True)
         (self.kernel.out / "built").unlink(missing_ok=True)
         while True:
             workspace.mark_mutant()
@@ -148,6 +156,7 @@ class Subject:
         if status:
             self.kernel.explain(log)
         shutil.copy(self.kernel.image, self.folder / "switched")
+        known.write_text(made)
 
     def write_compile_job(self):
         """What the file includes, which is most of what the compiler reads, is compiled once."""
@@ -165,22 +174,45 @@ class Subject:
             raise Failure("build", f"what {FILE} includes does not compile by itself", f"see {self.folder}/headers.log")
 
     def unmutated(self, image, *more):
-        """Results and skips of a kernel without a mutant. more: words for its command line."""
-        return unmutated(self.kernel, self.folder / image, *more)[0]
+        """(results and skips, lines) of a kernel without a mutant. more: words for its command line."""
+        return unmutated(self.kernel, self.folder / image, *more)
 
 
-def boot_job(the_kernel, image, expected, first=()):
-    """What mutantjob.py has to know of a boot. first: {number: a test that is tried alone before all}"""
+class Reach:
+    """Which tests come to the place of each mutant, as a kernel of all mutants says."""
+
+    def __init__(self, lines):
+        text, counts = "\n".join(map(splat.plain, lines)), mutantjob.by_test(lines)
+        tests = [name for _, name in re.findall(r"gup_test (\d+) (\S+)", text)]
+        self.of, self.whole = {}, "gup_reach ends" in text
+        for first, last, chosen in re.findall(r"gup_reach (\d+)-(\d+): ([\d,-]+)", text):
+            results = [counts[tests[index]] for index in indices(chosen)]
+            self.of |= {str(number): [chosen, [sum(column) for column in zip(*results)]]
+                        for number in range(int(first), int(last) + 1)}
+
+    def __contains__(self, mutant):
+        return str(mutant.number) in self.of
+
+
+def indices(text):
+    """Of a list as the kernel writes it: 3-7,9"""
+    ends = [list(map(int, part.split("-"))) for part in text.split(",")]
+    return [index for part in ends for index in range(part[0], part[-1] + 1)]
+
+
+def boot_job(the_kernel, image, expected, first=(), tests=()):
+    """What mutantjob.py has to know of a boot. first: {number: a test that is tried alone before the others};
+    tests: {number: [which are enough, their results and skips]}"""
     timeout, silent = PATIENCE[the_kernel.arch.name]
     words = [*the_kernel.boot_arguments(), f"kunit.timeout={timeout}", "GUP_MUTANT"]
     return {"boot": guest.Machine(the_kernel.arch).command(image, words),
-            "silent": silent, "expected": expected, "first": dict(first)}
+            "silent": silent, "expected": expected, "first": dict(first), "tests": dict(tests)}
 
 
 def unmutated(the_kernel, image, *more):
     """(results and skips, lines of the console), all as without a mutant."""
     folder, job = results.new(), boot_job(the_kernel, image, (0, 0))
-    words = [word.replace("GUP_MUTANT", " ".join(["gup_mutant=0", *more])) for word in job["boot"]]
+    words = [word.replace("GUP_MUTANT", " ".join(more or ["gup_mutant=0"])) for word in job["boot"]]
     ended = guest.run(words, folder, limits.SILENT)
     lines = cli.text_of(folder / "console.log").splitlines(True)
     counts = mutantjob.counts(lines)
@@ -197,8 +229,8 @@ def spread(subject, what, mutants, jobs):
     numbers = subject.folder / f"{what}.numbers"
     numbers.write_text("".join(f"{mutant.number}\n" for mutant in mutants))
     known = {mutant.number: mutant for mutant in mutants}
-    command = ["parallel", "--will-cite", "--jobs", str(jobs), "--arg-file", str(numbers), sys.executable, "-S",
-               mutantjob.__file__, what, str(subject.folder), "{}"]
+    command = ["parallel", "--will-cite", "--jobs", str(jobs), "--max-args", str(AT_ONCE), "--line-buffer", "--arg-file",
+               str(numbers), sys.executable, "-S", mutantjob.__file__, what, str(subject.folder), "{}"]
     with open(subject.folder / f"{what}.err", "w", encoding="utf-8") as err, \
             cli.started(command, stdout=subprocess.PIPE, stderr=err, text=True) as process:
         for line in process.stdout:
@@ -220,8 +252,11 @@ def prepared(options):
 
 
 def boot_all(subject, mutants, jobs):
-    """(mutant, verdict, by whom) of each, as it comes."""
-    for mutant, found in spread(subject, "boot", mutants, jobs):
+    """(mutant, verdict, by whom) of each, as it comes. Where no test comes nothing is told."""
+    for mutant in mutants:
+        if mutant not in subject.reach:
+            yield mutant, "survived", mutationreport.UNREACHED
+    for mutant, found in spread(subject, "boot", [mutant for mutant in mutants if mutant in subject.reach], jobs):
         yield mutant, found["verdict"], found["by"]
 
 
@@ -233,14 +268,19 @@ def build_switched(subject, mutants, before):
     cli.stage("build", f"one kernel with {len(mutants)} mutants")
     shutil.copy(subject.kernel.image, subject.folder / "plain")
     subject.build(mutants)
-    plain, switched = (subject.unmutated(image) for image in ("plain", "switched"))
+    plain, lines = subject.unmutated("plain")
+    switched, lines = subject.unmutated("switched", "gup_mutant=-1")
     if plain != switched:
         raise Failure("test", f"{plain} results and skips without the switch, {switched} with it", "schema.py is wrong")
+    subject.reach = Reach(lines)
+    if not subject.reach.whole:
+        raise Failure("test", "the kernel did not say which tests come to which mutant", "kunit/mutate.h should")
+    note(f"{sum(mutant in subject.reach for mutant in mutants)} of {len(mutants)} are where a test comes")
     known = {mutant.number: before[mutant.key] for mutant in mutants if mutant.key in before}
     first = {number: killed.kernel_glob(row[f"{name}_by"]) for number, row in known.items() if row[name] == "killed"}
     for glob in sorted(set(first.values())):
-        subject.unmutated("switched", f"kunit.filter_glob={glob}")  # alone it passes, too
-    cli.save(subject.folder / "boot.json", boot_job(subject.kernel, subject.folder / "switched", switched, first))
+        subject.unmutated("switched", "gup_mutant=0", f"kunit.filter_glob={glob}")  # alone it passes, too
+    cli.save(subject.folder / "boot.json", boot_job(subject.kernel, subject.folder / "switched", switched, first, subject.reach.of))
 
 
 def compile_all(subject, rows, chosen, jobs):
@@ -264,7 +304,7 @@ def generate(options):
     for begin in range(0, len(due), STEP):
         cli.stage("mutants", f"{begin} of {len(due)}")
         judge(subject, kept, chosen, due[begin:begin + STEP], options.jobs)
-    compile_all(subject, kept.rows, [subject.original, *chosen], options.jobs)
+    compile_all(subject, kept.rows, [subject.original, *not_told(kept, chosen)], options.jobs)
     kept.save(now=True)
     now, text = mutationreport.write_all(kept.rows)
     wrong = {key: "was killed before" for key in lost_since(before, now, name)}
@@ -276,14 +316,18 @@ def generate(options):
 
 
 def judge(subject, kept, chosen, mutants, jobs):
-    """What is no program of its own is not booted."""
-    compile_all(subject, kept.rows, [subject.original, *mutants], jobs)
+    """A boot takes less than the compiler does: only what no test told must be shown to be a program of its own."""
     share(subject, kept, chosen)
     for tried in boot_all(subject, differing(subject, kept.rows, kept.due(mutants)), jobs):
         kept.judged(*tried)
         kept.save()
+    compile_all(subject, kept.rows, [subject.original, *not_told(kept, mutants)], jobs)
     share(subject, kept, chosen)
     kept.save()
+
+
+def not_told(kept, mutants):
+    return [mutant for mutant in mutants if kept.rows[mutant.key][kept.name] not in ("killed", "warned")]
 
 
 def lost_since(before, now, name):
@@ -306,10 +350,10 @@ def wanted(subject, kept, globs):
 def differing(subject, rows, chosen):
     """Those that are a program, not the original, and not the same as one before."""
     field = f"{subject.arch.name}_object"
-    seen, found = {"none", rows[subject.original.key][field]}, []
+    seen, found = {"none", rows[subject.original.key][field]} - {""}, []
     for mutant in chosen:
         if rows[mutant.key][field] not in seen:
-            seen.add(rows[mutant.key][field])
+            seen |= {rows[mutant.key][field]} - {""}
             found.append(mutant)
     return found
 

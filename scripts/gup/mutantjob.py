@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""One mutant of many: what GNU parallel runs, in as many processes as it is told. What it needs
-is in WHAT.json of a folder, see generated.py; a line of JSON is what it says, or nothing if this machine
+"""Some mutants of many: what GNU parallel runs, in as many processes as it is told. What it needs
+is in WHAT.json of a folder, see generated.py; it says a line of JSON of each, or nothing if this machine
 could not try it.
 
-    mutantjob.py boot FOLDER NUMBER      a guest, until a test fails and says why
-    mutantjob.py compile FOLDER NUMBER   what the compiler makes of it
+    mutantjob.py boot FOLDER NUMBER...      a guest, until a test fails and says why
+    mutantjob.py compile FOLDER NUMBER...   what the compiler makes of it
 
 Verdicts of a guest:
 
@@ -16,6 +16,7 @@ Verdicts of a guest:
   survived  it is the same
 """
 
+import collections
 import hashlib
 import json
 import pathlib
@@ -30,12 +31,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from gup import guest, ktap, schema, splat  # pylint: disable=wrong-import-position
 
 LEAF = re.compile(r"^ +not ok \d+ ")
+ENDLESS = "Expected an end after SIGKILL"  # gup_watchdog_kill()
 CRASH = {"bug", "oops", "panic", "general-protection"}  # kinds of splat.py
 STUCK = {"rcu-stall", "hung-task", "lockup"}  # a busy host can make these, too
 
 
 class Told:
-    """Has a test failed by an expectation?"""
+    """Has a test failed by an expectation, or has it no end, which the suites tell as well?"""
 
     def __init__(self):
         self.rest, self.said = "", False
@@ -44,15 +46,25 @@ class Told:
         *lines, self.rest = (self.rest + data.decode(errors="replace")).split("\n")
         for line in map(splat.plain, lines):
             self.said = self.said or bool(ktap.SAID.search(line))
-            if self.said and LEAF.match(line):
+            if self.said and (LEAF.match(line) or ENDLESS in line):
                 return True
         return False
 
 
+def by_test(lines):
+    """{test: [results without one below, of them skipped]}"""
+    found = collections.defaultdict(lambda: [0, 0])
+    for path, word, group, _ in ktap.told(lines):
+        if word and not group:
+            count = found[".".join(path[:2])]
+            count[0] += 1
+            count[1] += word == "skip"
+    return found
+
+
 def counts(lines):
-    """(results, of them skipped)"""
-    words = [word for _, word, _, _ in ktap.told(lines)]
-    return sum(word in ("ok", "not ok") for word in words), words.count("skip")
+    """The same of all tests."""
+    return [sum(column) for column in zip(*by_test(lines).values())] or [0, 0]
 
 
 def judge(lines, end, expected):
@@ -72,18 +84,18 @@ def judge(lines, end, expected):
     if end != "exit" or kinds & CRASH or silent:
         return "crashed", by
     found = counts(lines)
-    if sum(found) != sum(expected) or found[1] < expected[1]:
+    if found[0] != expected[0] or found[1] < expected[1]:
         return "crashed", by
     if complaints:
         return "warned", by
-    return ("survived" if found == tuple(expected) else "skips"), ""
+    return ("survived" if found == list(expected) else "skips"), ""
 
 
 class NotTried(Exception):
     """This machine could not."""
 
 
-def one_boot(job, number, *more):
+def one_boot(job, number, expected, *more):
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
         words = [word.replace("GUP_MUTANT", " ".join([f"gup_mutant={number}", *more])) for word in job["boot"]]
@@ -91,15 +103,17 @@ def one_boot(job, number, *more):
         lines = (folder / "console.log").read_text(errors="replace").splitlines(True)
         if not any("Linux version " in line for line in lines):
             raise NotTried(f"no kernel has started: {(folder / 'qemu.err').read_text(errors='replace')}")
-        verdict, by = judge(lines, ended["end"], job["expected"])
+        verdict, by = judge(lines, ended["end"], expected)
         return {"verdict": verdict, "by": by}
 
 
 def boot(job, number):
-    """All tests, but first the one alone that told it before, if there is one."""
-    first = job["first"].get(number)
-    found = one_boot(job, number, f"kunit.filter_glob={first}") if first else None
-    return found if found and found["verdict"] == "killed" else one_boot(job, number)
+    """First the test alone that told it before, if there is one. Then those that come to its place, or all."""
+    first, tests, expected = job["first"].get(number), *job["tests"].get(number, [None, job["expected"]])
+    found = one_boot(job, number, job["expected"], f"kunit.filter_glob={first}") if first else None
+    if found and found["verdict"] == "killed":
+        return found
+    return one_boot(job, number, expected, *([f"gup_tests={tests}"] if tests else []))
 
 
 def compiled(job, number):
@@ -127,12 +141,13 @@ def stop(*_):
     sys.exit(1)
 
 
-def main(what, folder, number):
+def main(what, folder, *numbers):
     for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(one, stop)
     job = json.loads((pathlib.Path(folder) / f"{what}.json").read_text())
-    found = {"boot": boot, "compile": compiled}[what](job, number)
-    print(json.dumps({"number": int(number), **found}))
+    for number in numbers:
+        found = {"boot": boot, "compile": compiled}[what](job, number)
+        print(json.dumps({"number": int(number), **found}), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from gup.cli import ROOT, Failure, matched
 PICTURE = ROOT / "Documentation/mutation/functions.svg"
 REASONS = ROOT / "kunit/mutation-reasons"
 ORIGINAL = "original"
+UNREACHED = "no test comes there"
 DROPPED = {
     "no program": "it does not compile, or calls what nothing defines",
     "same object": "the compiler makes the same of it as of the original",
@@ -123,6 +124,7 @@ def write_all(rows):
         score_without=score(rows, ("equivalent", "unreachable")),
         of_tests=", ".join(f"{number} by {tests} on {name}" for name in MUTATED for tests, number in collections.Counter(
             row[f"{name}_tests"] for row in rows if row[name]).most_common()),
+        unreached=sum(row["class"] == "survived" and any(row[f"{name}_by"] == UNREACHED for name in MUTATED) for row in rows),
         uncompiled=sum(not any(row[f"{name}_object"] for name in MUTATED) for row in rows),
         untried=", ".join(f"{number} on {name}" for name, number in untried(rows, by_key[ORIGINAL]).items()),
         classes=documents.table("| class | mutants | |", (

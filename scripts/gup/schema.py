@@ -1,25 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 """Many mutants in one kernel: each is a branch that "gup_mutant=N" on the command line takes.
 
-An expression e becomes (gup_mutant == 7 ? (other) : (e)), a statement an if. Without a number every
-condition is false, and the kernel does what it does without them, somewhat slower. No line moves.
+An expression e becomes (gup_is(7) ? (other) : (e)), a statement an if. Without a number every condition is false,
+and the kernel does what it does without them, somewhat slower. No line moves. kunit/mutate.h has gup_is().
 """
 
 import re
 
+from gup.cli import ROOT
+
+HEADER = ROOT / "kunit/mutate.h"
 INCLUDE = re.compile("^#include .*$", re.M)
-# A path on which each return is deleted is none that a kernel takes.
-SWITCH = """
-#pragma GCC diagnostic ignored "-Wreturn-type"
-static int gup_mutant __read_mostly;
-"""
-SETUP = """
-static int __init gup_mutant_setup(char *text)
-{
-	return kstrtoint(text, 10, &gup_mutant);
-}
-early_param("gup_mutant", gup_mutant_setup);
-"""
 
 
 def applied(text, edits):
@@ -51,9 +42,9 @@ class Place:
             inner = f"!!({inner})"  # it may be a pointer, and what stands instead is a number
         for number, other in reversed(self.instead):
             if self.kind != "stmt":
-                inner = f"(gup_mutant == {number} ? ({one_line(other)}) : ({inner}))"
+                inner = f"(gup_is({number}) ? ({one_line(other)}) : ({inner}))"
             else:
-                inner = f"{{ if (gup_mutant == {number}) {{ {one_line(other)} }} else {{ {inner} }} }}"
+                inner = f"{{ if (gup_is({number})) {{ {one_line(other)} }} else {{ {inner} }} }}"
         return inner
 
 
@@ -81,5 +72,6 @@ def switched(mutants, text, weak=()):
     """The file with all of them. weak: functions that nothing may define."""
     new = places(mutants, text).written(text)
     last = [match.end() for match in INCLUDE.finditer(text)][-1]
-    return (new[:last] + f"{SWITCH}#line {text.count(chr(10), 0, last) + 2}" + new[last:] + SETUP
-            + "".join(f'asm(".weak {name}");\n' for name in weak))
+    most = max(mutant.number for mutant in mutants)
+    return (f'{new[:last]}\n#define GUP_MUTANTS {most}\n#include "{HEADER}"\n#line {text.count(chr(10), 0, last) + 2}'
+            + new[last:] + "".join(f'asm(".weak {name}");\n' for name in weak))

@@ -160,7 +160,8 @@ class Operators(unittest.TestCase):
         self.assertEqual(keys & {mutant.key for mutant in again}, keys)
 
     def test_switch_does_what_the_change_does(self):
-        switch = schema.switched(self.mutants, FILE).replace(" __read_mostly", "").partition("\nstatic int __init")[0]
+        switch = schema.switched(self.mutants, FILE).replace(
+            f'#include "{schema.HEADER}"', "static int gup_mutant;\n#define gup_is(n) (gup_mutant == (n))")
         every = REST.replace("@CHOOSE@", "gup_mutant = atoi(argv[1]);")
         plain = REST.replace("@CHOOSE@", "")
         unchanged = self.run_program(FILE + plain)
@@ -204,11 +205,26 @@ class Consoles(unittest.TestCase):
             with self.subTest(verdict, by=by):
                 self.assertEqual(self.judge(console, end, expected), (verdict, by))
 
+    def test_which_tests_come_to_a_mutant(self):
+        good = {"gup_alpha": {"one": "ok", "two": "skip"}, "gup_beta": {"three": "ok"}}
+        lines = ("".join(f"[    0.1] gup_test {number} {name}\n" for number, name in enumerate(
+            ("gup_alpha.one", "gup_alpha.two", "gup_beta.three"))) + HEAD + ktap(good)
+            + "[    2.0] gup_reach 1-6: \n[    2.0] gup_reach 7-8: 1-2\n[    2.1] gup_reach 9-9: 0,2\n" + TAIL)
+        reach = generated.Reach(lines.splitlines(True))
+        self.assertEqual(reach.of, {"7": ["1-2", [2, 1]], "8": ["1-2", [2, 1]], "9": ["0,2", [2, 0]]})
+        self.assertEqual([mock.Mock(number=number) in reach for number in (6, 7, 8, 9)], [False, True, True, True])
+        self.assertFalse(reach.whole)
+        self.assertTrue(generated.Reach(["[    2.1] gup_reach ends\n"]).whole)
+
     def test_a_guest_ends_at_the_first_failure_that_was_explained(self):
         told = mutantjob.Told()
         self.assertFalse(told(b"    not ok 1 zero\n"))
         self.assertFalse(told(b"[    1.0]     # one: EXPECTATION FAILED at mm/tests/x.c:7\n[    1.0]     not o"))
         self.assertTrue(told(b"k 2 one\n"))
+        endless = "    # one: EXPECTATION FAILED at mm/tests/x.c:7\n    Expected an end after SIGKILL\n"
+        self.assertTrue(mutantjob.Told()(endless.encode()))
+        self.assertEqual(self.judge(HEAD + ktap(GOOD).partition("ok 1 one")[0] + endless, "silent"),
+                         ("killed", "gup_alpha.one"))
 
 
 def row(key, **fields):
