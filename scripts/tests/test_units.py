@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """The Python helpers by themselves: splats, suites, placing of patches, counts."""
 
+import ast
+import importlib
 import pathlib
 import sys
 import tempfile
@@ -228,6 +230,22 @@ class Tables(unittest.TestCase):
         codes = cli.CODES
         self.assertEqual(len(codes), len(set(codes.values())))
         self.assertEqual((codes["pass"], codes["usage"], codes["interrupted"]), (0, 2, 130))
+
+
+class Modules(unittest.TestCase):
+    """No tool that is always there sees that a module asks another one for what it does not have."""
+
+    def test_what_is_taken_from_another_module_is_there(self):
+        for path in sorted((ROOT / "scripts/gup").glob("*.py")):
+            tree = ast.parse(path.read_text())
+            taken = {alias.asname or alias.name: alias.name for node in ast.walk(tree)
+                     if isinstance(node, ast.ImportFrom) and node.module == "gup" for alias in node.names}
+            own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+            own |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in taken.keys() - own:
+                    with self.subTest(f"{path.name}:{node.lineno}"):
+                        self.assertTrue(hasattr(importlib.import_module(f"gup.{taken[node.value.id]}"), node.attr), node.attr)
 
 
 if __name__ == "__main__":
