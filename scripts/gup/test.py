@@ -221,7 +221,7 @@ def main(options):
         names = [*ALWAYS, turn]
     elif names == ["all"]:
         names = ALWAYS + IN_TURN
-    need("fetch", "build", "boot", "check", "clang", "parallel")
+    need("fetch", "build", "boot", "initramfs", "check", "clang", "parallel")
     steps = Steps()
     rows = [run_step(steps, name) for name in names]
     print("===")

@@ -229,6 +229,7 @@ class Table(unittest.TestCase):
             [[1, "opens", "skipped: a, c", "no memory; commit unknown"]])
 
 
+@unittest.skipUnless(shutil.which("busybox"), "there is no busybox")
 class Boots(BuiltTest):
     """The whole way, with a program that compiles and a QEMU that only prints."""
 
