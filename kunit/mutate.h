@@ -20,20 +20,23 @@ static int gup_names_nr, gup_now = -1;
 static DECLARE_BITMAP(gup_chosen, GUP_TESTS) __initdata;
 static unsigned long gup_reach[GUP_MUTANTS + 1][BITS_TO_LONGS(GUP_TESTS)];
 
-/* A thread that has no test is one of the test that runs: tests come one after the other. */
+/* A thread that has no test counts for the last test that came to such a place by itself. */
 static bool gup_reached(int number)
 {
 	static const char *last;
 	struct kunit *test = current->kunit_test;
+	int now;
 
 	if (test && test->name != last) {
 		last = test->name;
-		for (gup_now = 0; gup_now < gup_names_nr; gup_now++)
-			if (gup_names[gup_now] == last)
+		for (now = 0; now < gup_names_nr; now++)
+			if (gup_names[now] == last)
 				break;
+		WRITE_ONCE(gup_now, now);
 	}
-	if (gup_now >= 0 && gup_now < GUP_TESTS)
-		set_bit(gup_now, gup_reach[number]);
+	now = READ_ONCE(gup_now);
+	if (now >= 0 && now < GUP_TESTS)
+		set_bit(now, gup_reach[number]);
 	return false;
 }
 

@@ -34,7 +34,7 @@ PATIENCE = {"um": (90, 8.0), "x86_64": (300, 60.0)}
 TOLD = ("killed", "warned", "crashed", "hung")
 URGENT = ("", "survived", "skips", "hung", "crashed", "warned", "killed")  # what is tried first when tests have changed
 STEP = 100  # are booted, and then compiled
-AT_ONCE = 10  # are given to a process
+AT_ONCE = 10  # or fewer are given to a process
 SAVE = 10  # seconds between two looks at RESULTS
 
 
@@ -53,16 +53,17 @@ class Kept:
         everyone = [subject.original, *subject.mutants]
         self.order = [mutant.key for mutant in everyone]
         self.rows = {mutant.key: blank(mutant) for mutant in everyone} | read(cli.text_of(RESULTS))
-        original = self.rows[self.original]
+        original, field = self.rows[self.original], f"{self.name}_object"
         if original[f"{self.name}_by"] != subject.compiled_from():  # an object is one of the whole file
-            for row in self.rows.values():
-                row[f"{self.name}_object"] = ""
-            original[f"{self.name}_by"] = subject.compiled_from()
+            same = original[field] or None
+            for row in self.rows.values():  # what was the same as the original is so as long as its function is
+                row[field] = mutationreport.SAME if row[field] == same else row[field]
+            original.update({field: "", f"{self.name}_by": subject.compiled_from()})
 
     def due(self, mutants):
         """Those that these tests have not judged, but for what is known to be no program of its own. Until they do,
         what others said is kept."""
-        nothing = {"none", self.rows[self.original][f"{self.name}_object"]} - {""}
+        nothing = {"none", mutationreport.SAME, self.rows[self.original][f"{self.name}_object"]} - {""}
         found = [mutant for mutant in mutants if self.rows[mutant.key][f"{self.name}_tests"] != self.tests
                  and self.rows[mutant.key][f"{self.name}_object"] not in nothing]
         return sorted(found, key=lambda mutant: URGENT.index(self.rows[mutant.key][self.name]))
@@ -183,8 +184,8 @@ class Reach:
 
     def __init__(self, lines):
         text, counts = "\n".join(map(splat.plain, lines)), mutantjob.by_test(lines)
-        tests = [name for _, name in re.findall(r"gup_test (\d+) (\S+)", text)]
-        self.of, self.whole = {}, "gup_reach ends" in text
+        tests = {int(number): name for number, name in re.findall(r"gup_test (\d+) (\S+)", text)}
+        self.of, self.whole = {}, "gup_reach ends" in text and list(tests) == list(range(len(tests)))
         for first, last, chosen in re.findall(r"gup_reach (\d+)-(\d+): ([\d,-]+)", text):
             results = [counts[tests[index]] for index in indices(chosen)]
             self.of |= {str(number): [chosen, [sum(column) for column in zip(*results)]]
@@ -229,8 +230,8 @@ def spread(subject, what, mutants, jobs):
     numbers = subject.folder / f"{what}.numbers"
     numbers.write_text("".join(f"{mutant.number}\n" for mutant in mutants))
     known = {mutant.number: mutant for mutant in mutants}
-    command = ["parallel", "--will-cite", "--jobs", str(jobs), "--max-args", str(AT_ONCE), "--line-buffer", "--arg-file",
-               str(numbers), sys.executable, "-S", mutantjob.__file__, what, str(subject.folder), "{}"]
+    command = ["parallel", "--will-cite", "--jobs", str(jobs), "--line-buffer", "--arg-file", str(numbers),
+               "--max-args", str(max(1, min(AT_ONCE, len(mutants) // jobs))), sys.executable, "-S", mutantjob.__file__, what, str(subject.folder), "{}"]
     with open(subject.folder / f"{what}.err", "w", encoding="utf-8") as err, \
             cli.started(command, stdout=subprocess.PIPE, stderr=err, text=True) as process:
         for line in process.stdout:
@@ -262,8 +263,6 @@ def boot_all(subject, mutants, jobs):
 
 def build_switched(subject, mutants, before):
     """Their kernel, which must do what the real one does. What told one before is tried first. before: {key: row}"""
-    if not mutants:
-        return
     name = subject.arch.name
     cli.stage("build", f"one kernel with {len(mutants)} mutants")
     shutil.copy(subject.kernel.image, subject.folder / "plain")
@@ -300,7 +299,8 @@ def generate(options):
     kept, before, name = Kept(subject), read(committed), subject.arch.name
     chosen = wanted(subject, kept, options.only)
     due = kept.due(chosen)
-    build_switched(subject, due, before)
+    if due:
+        build_switched(subject, chosen, before)
     for begin in range(0, len(due), STEP):
         cli.stage("mutants", f"{begin} of {len(due)}")
         judge(subject, kept, chosen, due[begin:begin + STEP], options.jobs)
@@ -350,7 +350,7 @@ def wanted(subject, kept, globs):
 def differing(subject, rows, chosen):
     """Those that are a program, not the original, and not the same as one before."""
     field = f"{subject.arch.name}_object"
-    seen, found = {"none", rows[subject.original.key][field]} - {""}, []
+    seen, found = {"none", mutationreport.SAME, rows[subject.original.key][field]} - {""}, []
     for mutant in chosen:
         if rows[mutant.key][field] not in seen:
             seen |= {rows[mutant.key][field]} - {""}

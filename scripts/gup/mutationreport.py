@@ -11,6 +11,7 @@ PICTURE = ROOT / "Documentation/mutation/functions.svg"
 REASONS = ROOT / "kunit/mutation-reasons"
 ORIGINAL = "original"
 UNREACHED = "no test comes there"
+SAME = "same"  # as the original was, when it was compiled
 DROPPED = {
     "no program": "it does not compile, or calls what nothing defines",
     "same object": "the compiler makes the same of it as of the original",
@@ -47,8 +48,8 @@ def classify(rows):
     original, seen = rows.get(ORIGINAL), {}
     for key, row in rows.items():
         own = {name: row[f"{name}_object"] for name in MUTATED}
-        differs = [name for name in MUTATED if own[name] not in ("", "none", original[f"{name}_object"])]
-        verdicts = {row[name] for name in differs if row[name]} or {row[name] for name in MUTATED if not own[name]}
+        differs = [name for name in MUTATED if own[name] not in ("", "none", SAME, original[f"{name}_object"])]
+        verdicts = {row[name] for name in MUTATED if row[name] and (name in differs or not own[name])}
         if not differs and all(own.values()):
             row["class"] = "no program" if set(own.values()) == {"none"} else "same object"
         elif differs and seen.setdefault(tuple(own.values()), key) != key:
@@ -66,7 +67,7 @@ def contradictions(rows, name):
         made = row[f"{name}_object"]
         if made not in ("", "none") and row[name]:
             told = "survived" if row[name] in ("survived", "skips") else "told"
-            right = "survived" if made == rows[ORIGINAL][f"{name}_object"] else told
+            right = "survived" if made in (SAME, rows[ORIGINAL][f"{name}_object"]) else told
             if verdicts.setdefault((made, row[f"{name}_tests"]), right) != told:
                 found.append(key)
     return found
@@ -106,7 +107,7 @@ def draw(rows):
 def untried(rows, original):
     """{architecture: of those that no other one told, and that are a program of their own there as far as is known}"""
     left = [row for row in rows if row["class"] in ("survived", "crashed", "hung", "not tried")]
-    return {name: sum(not row[name] and row[f"{name}_object"] not in ("none", original[f"{name}_object"] or "none")
+    return {name: sum(not row[name] and row[f"{name}_object"] not in ("none", SAME, original[f"{name}_object"] or "none")
                       for row in left) for name in MUTATED}
 
 
@@ -124,7 +125,8 @@ def write_all(rows):
         score_without=score(rows, ("equivalent", "unreachable")),
         of_tests=", ".join(f"{number} by {tests} on {name}" for name in MUTATED for tests, number in collections.Counter(
             row[f"{name}_tests"] for row in rows if row[name]).most_common()),
-        unreached=sum(row["class"] == "survived" and any(row[f"{name}_by"] == UNREACHED for name in MUTATED) for row in rows),
+        unreached=sum(row["class"] == "survived" and {row[f"{name}_by"] for name in MUTATED if row[name]} == {UNREACHED}
+                      for row in rows),
         uncompiled=sum(not any(row[f"{name}_object"] for name in MUTATED) for row in rows),
         untried=", ".join(f"{number} on {name}" for name, number in untried(rows, by_key[ORIGINAL]).items()),
         classes=documents.table("| class | mutants | |", (

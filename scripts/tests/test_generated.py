@@ -238,11 +238,12 @@ class Verdicts(unittest.TestCase):
         row("d", um="survived", um_object="4"), row("e", um="survived", um_object="none"), row("f", um="hung", um_object="5"),
         row("g", um="survived", um_object="4"), row("i"), row("m", um="survived"), row("n", um="survived"), row("j", um="survived", um_object="o", x86_64_object="O"),
         row("h", um="survived", um_object="o", x86_64="survived", x86_64_object="6"),
+        row("p", um="survived", um_object="8", x86_64="killed"),
         row("k", um="survived", um_object="none", x86_64_object="none"),
         row("l", um="killed", um_object="none", x86_64="survived", x86_64_object="7"))}
     CLASSES = {"a": "killed", "b": "not tried", "c": "killed", "d": "survived", "e": "not tried", "f": "hung", "g": "duplicate",
                "i": "not tried", "j": "same object", "h": "survived", "k": "no program", "l": "survived",
-               "m": "survived", "n": "survived"}
+               "m": "survived", "n": "survived", "p": "killed"}
 
     def setUp(self):
         self.top = new_folder()
@@ -269,11 +270,11 @@ class Verdicts(unittest.TestCase):
         found = self.rows()
         self.assertEqual({key: found[key]["class"] for key in self.CLASSES}, self.CLASSES)
         rows = [found[key] for key in self.CLASSES]
-        self.assertEqual(mutationreport.score(rows), "25.0")
+        self.assertEqual(mutationreport.score(rows), "33.3")
         found["d"]["class"] = "equivalent"
         found["h"]["class"] = "unreachable"
-        self.assertEqual(mutationreport.score(rows), "28.6")
-        self.assertEqual(mutationreport.score(rows, ("equivalent", "unreachable")), "33.3")
+        self.assertEqual(mutationreport.score(rows), "37.5")
+        self.assertEqual(mutationreport.score(rows, ("equivalent", "unreachable")), "42.9")
 
     def test_the_same_program_must_have_the_same_verdict(self):
         found = self.rows()
@@ -298,12 +299,23 @@ class Verdicts(unittest.TestCase):
         kept.save(now=True)
         self.assertEqual(self.due(self.kept("abcd"), "abcd"), ["d"])
         self.assertEqual(self.kept("ab", made="of other headers").rows["a"]["um"], "killed")
-        self.assertEqual(self.kept("ab", made="of other headers").rows["a"]["um_object"], "")
+        self.assertEqual(self.kept("ab", made="of other headers").rows["a"]["um_object"], "a")
         other = self.kept("abcd", tests="other")
         self.assertEqual(self.due(other, "abcd"), ["d", "b", "c", "a"])
         self.assertEqual((other.rows["a"]["um"], other.rows["a"]["um_object"]), ("killed", "a"))
         other.judged(mock.Mock(key="a"), "survived", "")
         self.assertEqual(self.due(other, "abcd"), ["d", "b", "c"])
+
+    def test_what_was_the_same_as_the_original_stays_so_when_others_change(self):
+        kept = self.kept("ab")
+        for key, made in (("original", "o"), ("a", "o"), ("b", "1")):
+            kept.rows[key]["um_object"] = made
+        kept.save(now=True)
+        rows = self.kept("ab", made="of other headers").rows
+        self.assertEqual([rows[key]["um_object"] for key in ("original", "a", "b")], ["", "same", "1"])
+        rows["a"].update(um="survived")
+        self.assertEqual(self.due(self.kept("ab", made="of other headers"), "ab"), ["b"])
+        self.assertEqual(mutationreport.contradictions(mutationreport.classify(rows), "um"), [])
 
     def test_no_verdict_is_shared_by_what_is_not_compiled(self):
         kept, mutants = self.kept("ab"), [mock.Mock(key=key) for key in "ab"]

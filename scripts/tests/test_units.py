@@ -24,6 +24,13 @@ class Splats(unittest.TestCase):
     def test_clean(self):
         self.assertEqual(self.found("clean.log"), [])
 
+    def test_a_trace_that_is_no_complaint(self):
+        grew = "[    1.0] GUP no longer grows the stack in kunit_try_catch (7): 1000-2000 (0)\n"
+        trace = "[    1.0] CPU: 0 UID: 0\n[    1.0] Call Trace:\n"
+        self.assertEqual(splat.splats((grew + trace).splitlines()), [])
+        self.assertEqual(splat.splats((grew + trace + trace).splitlines()), [(5, "call-trace", "Call Trace:")])
+        self.assertEqual(len(splat.splats((trace + grew).splitlines())), 1)
+
     def test_each_kind_is_found_first_in_its_log(self):
         for kind, _ in splat.DENY:
             logs = sorted(LOGS.glob(f"{kind}*.log"))
