@@ -3,8 +3,9 @@
 
 All are in one kernel (schema.py), so one is tried by a boot of the tests that come to its place, which ends at the
 first failure that a test explains (mutantjob.py). What no test told is compiled by itself: one of which the compiler
-makes the same object as of the original is none, and two of which it makes the same are one. Verdicts are kept in RESULTS by the text of the function and the
-change, and go with the repository: who continues tries what has none, or was tried on other tests, the survivors first.
+makes the same object as of the original is none, and two of which it makes the same are one. Verdicts are kept in
+RESULTS by the text of the function and the change, and go with the repository: who continues tries what has none, or
+was tried on other tests, the survivors first.
 """
 
 import csv
@@ -322,6 +323,9 @@ def judge(subject, kept, chosen, mutants, jobs):
         kept.judged(*tried)
         kept.save()
     compile_all(subject, kept.rows, [subject.original, *not_told(kept, mutants)], jobs)
+    for mutant in mutants:  # the switch may keep a loop that the compiler drops
+        if kept.rows[mutant.key][f"{kept.name}_object"] == kept.rows[subject.original.key][f"{kept.name}_object"]:
+            kept.judged(mutant, "survived", "")
     share(subject, kept, chosen)
     kept.save()
 
