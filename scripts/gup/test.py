@@ -37,7 +37,7 @@ import subprocess
 import sys
 import time
 
-from gup import arch, cli, counts, guest, limits, source
+from gup import arch, cli, counts, guest, ktap, limits, source
 from gup.cli import BUILD, CACHE, CPUS, ROOT, note, wrong
 from gup.counts import Checks
 from gup.kernel import CCACHE
@@ -180,10 +180,12 @@ class Steps(Checks):
             if build.startswith("um"):
                 skipped = 0  # kunit/lacks/um says why, and that is compared
             self.count(passed, failed if may_skip else failed + skipped, skipped if may_skip else 0)
-        self.add(f"{self.name}: kunit.py run ended well", [f"status {status}, see {log}",
-                 *cli.text_of(log).splitlines()[-15:]] if status else [])
+        console = folder / "test.log"
+        said = ktap.what_was_said(cli.text_of(console).splitlines()) if status else {}
+        self.add(f"{self.name}: kunit.py run ended well", [f"status {status}, see {log}", *sum(said.values(), [])[:40],
+                 *cli.text_of(log).splitlines()[-15:]] if status else [], most=60)
         workspace.unlock()
-        return folder / "test.log"
+        return console
 
 
 def next_turn(is_warm=True):
