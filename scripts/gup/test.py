@@ -180,6 +180,8 @@ class Steps(Checks):
             if build.startswith("um"):
                 skipped = 0  # kunit/lacks/um says why, and that is compared
             self.count(passed, failed if may_skip else failed + skipped, skipped if may_skip else 0)
+            if may_skip:
+                note("this guest lacks what these want: " + ", ".join(re.findall(r"\[SKIPPED\] (\w+)", cli.text_of(log))))
         console = folder / "test.log"
         said = ktap.what_was_said(cli.text_of(console).splitlines()) if status else {}
         self.add(f"{self.name}: kunit.py run ended well", [f"status {status}, see {log}", *sum(said.values(), [])[:40],
@@ -231,10 +233,6 @@ def main(options):
     print(f"{'total':8} {cli.now.seconds():5} s")
     for failure in steps.failures:
         print(f"FAILED: {failure}")
-    if steps.skipped:
-        print("Skipped, because the guest that kunit.py starts by default lacks it:")
-        logs = "".join(cli.text_of(path) for path in BUILD.glob("prefix/o/kunit-*/run.log"))
-        cli.indented(sorted(set(re.findall(r"\[SKIPPED\].*", logs))), indent="  ")
     if turn:
         if rows[-1][1]:  # one that failed is not done
             cli.write(TURN, f"{turn}\n")
