@@ -291,12 +291,16 @@ def matched(path, pattern, form, kind="usage"):
 
 @contextlib.contextmanager
 def started(command, **keywords):
-    """A process. What ends us ends it too, and is waited for: make and our own verbs hand it on. It
-    keeps our locks if we are killed. One of ours that was interrupted interrupts us."""
+    """A process. What ends us ends it too, and is waited for: make and our own verbs hand it on; of what
+    does not, the caller makes a group (process_group=0). It keeps our locks if we are killed. One of ours
+    that was interrupted interrupts us."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False, **keywords)
     try:
         yield process
     except BaseException:
+        if "process_group" in keywords:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
         process.terminate()
         process.wait()
         raise

@@ -173,7 +173,7 @@ class Steps(Checks):
         run += ["--timeout", str(limits.scaled(900)), "--build_dir", str(folder), "--jobs", str(CPUS),
                 "--make_options", "CC=ccache gcc", f"--json={out}"]
         status = cli.logged(guest.without_kvm(guest.Machine(arch.X86), run), log, cwd=workspace.tree,
-                            env={**os.environ, **CCACHE})
+                            env={**os.environ, **CCACHE}, process_group=0)
         if out.exists():
             passed, failed, skipped = judge(out)
             note(f"{passed} {failed} {skipped} (passed, failed, skipped)")

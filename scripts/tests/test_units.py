@@ -4,8 +4,10 @@
 import ast
 import importlib
 import pathlib
+import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from unittest import mock
 
@@ -237,6 +239,23 @@ class Tables(unittest.TestCase):
         codes = cli.CODES
         self.assertEqual(len(codes), len(set(codes.values())))
         self.assertEqual((codes["pass"], codes["usage"], codes["interrupted"]), (0, 2, 130))
+
+
+class Processes(unittest.TestCase):
+    def test_a_group_ends_with_us(self):
+        """As kunit.py does not hand a signal on to its make."""
+        command = ["sh", "-c", "sleep 1000 & echo $!; wait"]
+        with self.assertRaises(KeyboardInterrupt):
+            with cli.started(command, stdout=subprocess.PIPE, process_group=0) as process:
+                below = int(process.stdout.readline())
+                raise KeyboardInterrupt
+        process.stdout.close()
+        for _ in range(1000):
+            state = cli.text_of(pathlib.Path(f"/proc/{below}/stat"))
+            if not state or state.rpartition(")")[2].split()[0] == "Z":
+                return
+            time.sleep(0.1)
+        self.fail("it is left behind")
 
 
 class Modules(unittest.TestCase):
