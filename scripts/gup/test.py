@@ -49,7 +49,6 @@ ALWAYS, IN_TURN = (re.findall(r"^  (\w+) ", part, re.M) for part in __doc__.spli
 COMMANDS = dict(re.findall(r"^  (\w+) +scripts/([^:]+): ", __doc__, re.M))
 NO_COUNTS = ("fetch", "selftests", "matrix", "sample")  # these are good or not
 TURN = CACHE / "turn"  # which of IN_TURN was the last one
-CHEAP = ("bench", "mutants", "fixes_x86")  # these need no more than a few objects that the steps before have not built
 SCRIPTS = ROOT / "scripts"
 LATEST = BUILD / "results/latest"
 
@@ -190,14 +189,13 @@ class Steps(Checks):
         return console
 
 
-def next_turn(is_warm=True):
+def next_turn():
     """The step after the one in TURN. On a new machine the series decides, so that not all of them begin with
-    the same; one without a compiler cache has built enough by then."""
+    the same."""
     last = cli.text_of(TURN).strip()
     if last in IN_TURN:
         return IN_TURN[(IN_TURN.index(last) + 1) % len(IN_TURN)]
-    among = IN_TURN if is_warm else CHEAP
-    return among[int(hashlib.sha256((ROOT / "series").read_bytes()).hexdigest()[:6], 16) % len(among)]
+    return IN_TURN[int(hashlib.sha256((ROOT / "series").read_bytes()).hexdigest()[:6], 16) % len(IN_TURN)]
 
 
 def run_step(steps, name):
@@ -220,9 +218,11 @@ def main(options):
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise cli.usage(f"step '{twice}' is given twice")
-    if not names:
-        turn = next_turn(is_warm=pathlib.Path(CCACHE["CCACHE_DIR"]).exists())
-        names = [*ALWAYS, turn]
+    is_usual = not names
+    if is_usual:
+        # One without a compiler's cache builds enough without.
+        turn = next_turn() if pathlib.Path(CCACHE["CCACHE_DIR"]).exists() else None
+        names = [*ALWAYS, *[turn] * bool(turn)]
     elif names == ["all"]:
         names = ALWAYS + IN_TURN
     need("fetch", "build", "boot", "initramfs", "check", "clang", "parallel")
@@ -233,10 +233,11 @@ def main(options):
     print(f"{'total':8} {cli.now.seconds():5} s")
     for failure in steps.failures:
         print(f"FAILED: {failure}")
-    if turn:
-        if rows[-1][1]:  # one that failed is not done
-            cli.write(TURN, f"{turn}\n")
-        print(f"In turn: {turn} this time, {next_turn()} next time; scripts/test all runs everything.")
+    if turn and rows[-1][1]:  # one that failed is not done
+        cli.write(TURN, f"{turn}\n")
+    if is_usual:
+        this = turn or "none, without a compiler cache,"
+        print(f"In turn: {this} this time, {next_turn()} next time; scripts/test all runs everything.")
     # The last line is for programs.
     print(f"{steps.passed} passed, {steps.failed} failed" + (f", {steps.skipped} skipped" if steps.skipped else ""), flush=True)
     if steps.failed:

@@ -39,6 +39,7 @@ class Turn(SandboxTest):
         scripts = self.repo / "scripts"
         programs(scripts, {name: FAKE_VERB for name in ("bench", "check", "contract", "forms", "mutants", "tree")})
         programs(scripts, {"boot": FAKE_BOOT})
+        (self.cache / "ccache").mkdir()
         write_files(scripts, {"tests/run.py": "print('1 passed, 0 failed')\n"})
 
     def turn(self):
@@ -70,13 +71,14 @@ class Turn(SandboxTest):
         self.assertEqual(self.turn(), "kunit_x86")
         self.assertIn("bench this time, bench next time", result.output)
 
-    def test_without_a_compiler_cache_it_is_a_cheap_one(self):
-        (self.repo / "series").write_text("# BASE v7.3\n# 1\n")  # with one: kunit_um
-        self.called()
-        self.assertIn(self.turn(), ("bench", "mutants", "fixes_x86"))
+    def test_without_a_compiler_cache_there_is_none(self):
+        (self.cache / "ccache").rmdir()
+        called, result = self.called()
+        self.assertEqual(called, ALWAYS)
+        self.assertFalse((self.cache / "turn").exists())
+        self.assertRegex(result.output, r"In turn: none, without a compiler cache, this time, \w+ next time")
 
     def test_a_new_machine_begins_with_what_the_series_decides(self):
-        (self.cache / "ccache").mkdir()
         begins = {"bench": "bench", "forms": "forms --release 5.10", "mutants": "mutants --keep-going --part auto/45"}
         for number in range(1000):
             series = f"# BASE v7.3\n# {number}\n"
