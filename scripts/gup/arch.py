@@ -87,8 +87,7 @@ X86 = Arch("x86_64", "arch/x86/boot/bzImage", ("boot",), ("qemu-system-x86_64", 
 UM = Arch("um", "linux", cpus=1, memory="2G", off="halt", end=r"reboot: System halted")
 # The CPU of qemu-system-i386 is an Athlon that is not for SMP, of which the kernel warns (findings/i386-athlon.sh).
 I386 = Arch("i386", "arch/x86/boot/bzImage", ("boot",), ("qemu-system-x86_64", *PC), memory="2G",
-            end=r"reboot: (Restarting system|machine restart)", arguments=("hugepagesz=4M", "hugepages=16"),
-            unfit="tables of the suites are made for an address space of 64 bits")
+            end=r"reboot: (Restarting system|machine restart)", arguments=("hugepagesz=4M", "hugepages=16"))
 ARM64 = Arch("arm64", "arch/arm64/boot/Image", ("arm64",), ("qemu-system-aarch64", *VIRT), cross="aarch64-linux-gnu-",
              cpu="max,pauth-impdef=on", console="ttyAMA0", debian="arm64",
              arguments=("hugepagesz=64K", "hugepages=64", "hugepagesz=2M", "hugepages=64", "hugepagesz=1G", "hugepages=1"))
@@ -122,6 +121,8 @@ ARCHES = {row.name: row for row in (
     I386._replace(name="i386-pae", make="i386", family="i386", fragments=("pae.config",),
                   arguments=("hugepagesz=2M", "hugepages=64")),
     ARM64._replace(name="arm64-16k", make="arm64", family="arm64", fragments=("16k.config",),
+                   arguments=("hugepagesz=2M", "hugepages=64", "hugepagesz=32M", "hugepages=8")),
+    ARM64._replace(name="arm64-2level", make="arm64", family="arm64", fragments=("16k.config", "2level.config"),
                    arguments=("hugepagesz=2M", "hugepages=64", "hugepagesz=32M", "hugepages=8")),
     ARM64._replace(name="arm64-64k", make="arm64", family="arm64", fragments=("64k.config",),
                    arguments=("hugepagesz=2M", "hugepages=64", "hugepagesz=512M", "hugepages=2"), memory="10G",
