@@ -132,6 +132,7 @@ ARCHES = {row.name: row for row in (
     RISCV64._replace(name="riscv64-sv39", family="riscv64", arguments=("no4lvl",)),
     RISCV64._replace(name="riscv64-svnapot", family="riscv64", fragments=("svnapot.config",), cpu="rv64,svnapot=true",
                      arguments=("hugepagesz=64K", "hugepages=64")),
+    LOONGARCH64._replace(name="loongarch64-2level", family="loongarch64", fragments=("2level.config",)),
     X86._replace(name="x86_64-clang", packages=("boot", "llvm"), make="x86_64", family="x86_64", llvm="-19"),
     ARM64._replace(name="arm64-clang", packages=("arm64", "llvm"), make="arm64", family="arm64", cross="", llvm="-19"),
     *OTHERS,
