@@ -125,7 +125,7 @@ ARCHES = {row.name: row for row in (
     ARM64._replace(name="arm64-2level", make="arm64", family="arm64", fragments=("16k.config", "2level.config"),
                    arguments=("hugepagesz=2M", "hugepages=64", "hugepagesz=32M", "hugepages=8")),
     ARM64._replace(name="arm64-64k", make="arm64", family="arm64", fragments=("64k.config",),
-                   arguments=("hugepagesz=2M", "hugepages=64", "hugepagesz=512M", "hugepages=2"), memory="10G",
+                   arguments=("hugepagesz=2M", "hugepages=64", "hugepagesz=512M", "hugepages=4"), memory="12G",
                    unfit="tests that want three hugetlb pages of 512 MiB, or a folio of a file of that size"),
     ARM64._replace(name="arm64-nolpa2", make="arm64", family="arm64",
                    cpu="max,pauth-impdef=on,lpa2=off"),
