@@ -6,21 +6,23 @@
 #
 # Expected: "max", all that the emulator has, is the same 32-bit machine in both programs, but for 64 bits. Seen: in
 # qemu-system-i386 it is an AMD of family 6, model 6, which Linux takes for an Athlon XP. Those were sold for one socket
-# unless CPUID says "mp", which QEMU does not: with -smp 2 each 32-bit kernel warns when the second CPU comes up, is
-# tainted CPU_OUT_OF_SPEC from then on, and (by reading, of 7.3.4) has no lockdep any more, so a test that refuses
-# warnings or taint fails before it begins. One CPU is fine, and so is the same kernel in qemu-system-x86_64, where the family is 15.
+# unless CPUID says "mp", which QEMU does not: with -smp 2 both 32-bit kernels warn when the second CPU comes up, are
+# tainted CPU_OUT_OF_SPEC from then on, and (by reading, of 7.3.4) have no lockdep any more, so a test that refuses
+# warnings or taint fails before it begins. One CPU is fine, and so is the same kernel in qemu-system-x86_64, where the
+# family is 15.
 #
 # Prints what it saw; fails if that is anything else.
-set -euo pipefail
+set -Eeuo pipefail
 package=linux-image-6.1.0-50-686-pae
 version=6.1.176-1
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-trap 'echo "failed: $BASH_COMMAND"; tail -n 5 "$dir"/log "$dir"/console*' ERR
+trap 'echo "failed: $BASH_COMMAND"; tail -n 5 "$dir"/log "$dir"/console* >&2' ERR
 for tool in qemu-system-i386 qemu-system-x86_64; do
 	command -v "$tool" > /dev/null || { echo "needs $tool"; exit 1; }
 done
 cd "$dir"
+touch log console
 
 # Of the mirror that this machine uses, the architecture that the kernel is for.
 mkdir -p lists/partial cache/archives/partial

@@ -301,7 +301,8 @@ def started(command, **keywords):
         if "process_group" in keywords:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
-        process.terminate()
+        else:
+            process.terminate()
         process.wait()
         raise
     if process.returncode == CODES["interrupted"]:

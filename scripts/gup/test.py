@@ -25,7 +25,8 @@ One of these each time, in turn; ~/.cache/gup-series/turn has the last one:
   kunit_um   kunit.py run --kunitconfig mm/tests, as its users run it, with one CPU and with two
   kunit_x86  the same for x86_64, with its own and with our guest
 
-Without arguments what is for each time, and the next one of the others; "all" is everything.
+Without arguments what is for each time, and the next one of the others, if there is a compiler cache; "all" is
+everything.
 """
 
 import hashlib
@@ -166,7 +167,8 @@ class Steps(Checks):
         folder = workspace.folder / f"o/kunit-{build}"
         folder.mkdir(parents=True, exist_ok=True)
         out, log = folder / "run.json", folder / "run.log"
-        out.unlink(missing_ok=True)
+        for old in (out, folder / "test.log"):
+            old.unlink(missing_ok=True)
         run = ["tools/testing/kunit/kunit.py", "run", "--kunitconfig", "mm/tests", *words]
         cli.stage("kunit", " ".join(run).removeprefix("tools/testing/kunit/"))
         run += ["--timeout", str(limits.scaled(900)), "--build_dir", str(folder), "--jobs", str(CPUS),

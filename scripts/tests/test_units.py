@@ -251,7 +251,10 @@ class Processes(unittest.TestCase):
                 raise KeyboardInterrupt
         process.stdout.close()
         for _ in range(1000):
-            state = cli.text_of(pathlib.Path(f"/proc/{below}/stat"))
+            try:
+                state = cli.text_of(pathlib.Path(f"/proc/{below}/stat"))
+            except OSError:  # it went away meanwhile
+                return
             if not state or state.rpartition(")")[2].split()[0] == "Z":
                 return
             time.sleep(0.1)
