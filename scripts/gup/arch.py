@@ -16,6 +16,7 @@ class Arch(NamedTuple):
     packages: tuple = ()  # groups of packages.py, beside those that every build needs
     emulator: tuple = ()  # QEMU and its machine; none for a kernel that is a program
     make: str = ""  # what the kernel's make calls it, if not NAME
+    subarch: str = ""  # what a UML is made for, if not for this machine
     cross: str = ""  # what the names of its compiler and binutils begin with
     llvm: str = ""  # or what those of LLVM end with, which has all of them
     family: str = ""  # whose folder below configs/arch/ it has, if not NAME
@@ -58,7 +59,8 @@ class Arch(NamedTuple):
     @property
     def words(self):
         """What the kernel's make is told, and its Kconfig."""
-        return {"ARCH": self.arch, "CROSS_COMPILE": self.cross, "LLVM": self.llvm}
+        words = {"ARCH": self.arch, "CROSS_COMPILE": self.cross, "LLVM": self.llvm}
+        return words | {"SUBARCH": self.subarch} if self.subarch else words
 
     @property
     def boots(self):
@@ -118,6 +120,9 @@ OTHERS = (
 # Of families and of rows that stand for another page size or depth of the tables.
 ARCHES = {row.name: row for row in (
     X86, UM, I386, ARM64, RISCV64, S390X, LOONGARCH64,
+    UM._replace(name="um-i386", packages=("um-i386",), make="um", subarch="i386", cross="i686-linux-gnu-", family="um",
+                fragments=("i386.config",), memory="512M",
+                unfit="passes, but takes a machine that runs programs of 32 bits"),
     I386._replace(name="i386-pae", make="i386", family="i386", fragments=("pae.config",),
                   arguments=("hugepagesz=2M", "hugepages=64"), unfit="not booted since the suites pass on i386"),
     ARM64._replace(name="arm64-16k", make="arm64", family="arm64", fragments=("16k.config",),

@@ -201,9 +201,12 @@ def run(command, folder, silent=limits.SILENT, also=None, until=None):
     # by itself. In a group of its own, since it then sends a signal to all of its group.
     with tempfile.TemporaryDirectory() as home, open(folder / "console.log", "wb") as log, \
             open(folder / "qemu.err", "wb") as err:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err, start_new_session=True,
-            env={**os.environ, "HOME": home}, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
+        try:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err, start_new_session=True,
+                env={**os.environ, "HOME": home}, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
+        except OSError as error:  # a UML of 32 bits, where the kernel has no compat mode
+            raise Failure("environment", f"{command[0]}: {error.strerror}", "try it on a machine that runs such programs") from error
         try:
             end, allowed = watch(process, log, silent, also, until=until)
         finally:

@@ -17,6 +17,7 @@ PACKAGES = {
              "/usr/include/libelf.h:libelf-dev /usr/include/openssl/opensslv.h:libssl-dev",
     "compiler": "gcc /usr/include/stdio.h:libc6-dev make",
     "boot": "qemu-system-x86_64:qemu-system-x86",
+    "um-i386": "i686-linux-gnu-gcc:gcc-i686-linux-gnu /usr/i686-linux-gnu/lib/libc.a:libc6-dev-i386-cross",
     "arm64": "qemu-system-aarch64:qemu-system-arm aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu "
              "/usr/aarch64-linux-gnu/include/stdio.h:libc6-dev-arm64-cross",
     "riscv64": "qemu-system-riscv64:qemu-system-misc riscv64-linux-gnu-gcc:gcc-riscv64-linux-gnu "
