@@ -108,14 +108,15 @@ def one_boot(job, number, expected, *more):
 
 
 def boot(job, number):
-    """First the test alone that told it before, if there is one. Then those that come to its place. Then all: one
-    may notice what another one has left."""
+    """First the test alone that told it before, if there is one. Then those that come to its place. Then all, if that
+    is wanted: one may notice what another one has left."""
     first, tests, expected = job["first"].get(number), *job["tests"].get(number, [None, job["expected"]])
     found = one_boot(job, number, job["expected"], f"kunit.filter_glob={first}") if first else None
     if found and found["verdict"] == "killed":
         return found
     found = one_boot(job, number, expected, f"gup_tests={tests}") if tests else None
-    return found if found and found["verdict"] != "survived" else one_boot(job, number, job["expected"])
+    enough = found and (found["verdict"] != "survived" or not job["whole"])
+    return found if enough else one_boot(job, number, job["expected"])
 
 
 def compiled(job, number):

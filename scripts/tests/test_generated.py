@@ -226,6 +226,21 @@ class Consoles(unittest.TestCase):
         self.assertEqual(self.judge(HEAD + ktap(GOOD).partition("ok 1 one")[0] + endless, "silent"),
                          ("killed", "gup_alpha.one"))
 
+    def test_what_its_own_tests_do_not_tell_is_given_to_all_where_that_is_quick(self):
+        def tried(verdict, whole):
+            seen = []
+            job = {"first": {"7": "gup.a"}, "tests": {"7": ["1-2", [2, 0]]}, "expected": [9, 0], "whole": whole}
+            with mock.patch.object(mutantjob, "one_boot", lambda _, number, expected, *words: (
+                    seen.append((number, expected, *words)) or {"verdict": verdict})):
+                self.assertEqual(mutantjob.boot(job, "7"), {"verdict": verdict})
+            return seen
+
+        first, own, every = (("7", [9, 0], "kunit.filter_glob=gup.a"), ("7", [2, 0], "gup_tests=1-2"), ("7", [9, 0]))
+        self.assertEqual(tried("killed", True), [first])
+        self.assertEqual(tried("survived", True), [first, own, every])
+        self.assertEqual(tried("survived", False), [first, own])
+        self.assertEqual(tried("hung", True), [first, own])
+
 
 def row(key, **fields):
     return generated.blank(mock.Mock(key=key, function="f", operator="delete", change="a -> b")) | fields
