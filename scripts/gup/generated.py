@@ -8,6 +8,7 @@ RESULTS by the text of the function and the change, and go with the repository: 
 was tried on other tests, the survivors first.
 """
 
+import collections
 import csv
 import fnmatch
 import io
@@ -264,7 +265,7 @@ def boot_all(subject, mutants, jobs):
 
 
 def build_switched(subject, mutants, before):
-    """Their kernel, which must do what the real one does. What told one before is tried first. before: {key: row}"""
+    """Their kernel, which must do what the real one does. before: {key: row}"""
     name = subject.arch.name
     cli.stage("build", f"one kernel with {len(mutants)} mutants")
     shutil.copy(subject.kernel.image, subject.folder / "plain")
@@ -277,11 +278,21 @@ def build_switched(subject, mutants, before):
     if not subject.reach.whole:
         raise Failure("test", "the kernel did not say which tests come to which mutant", "kunit/mutate.h should")
     note(f"{sum(mutant in subject.reach for mutant in mutants)} of {len(mutants)} are where a test comes")
-    known = {mutant.number: before[mutant.key] for mutant in mutants if mutant.key in before}
-    first = {number: killed.kernel_glob(row[f"{name}_by"]) for number, row in known.items() if row[name] == "killed"}
+    first = first_tests(mutants, before, name)
     for glob in sorted(set(first.values())):
         subject.unmutated("switched", "gup_mutant=0", f"kunit.filter_glob={glob}")  # alone it passes, too
     cli.save(subject.folder / "boot.json", boot_job(subject.kernel, subject.folder / "switched", switched, first, subject.reach.of))
+
+
+def first_tests(mutants, before, name):
+    """{number: what told the mutant before, or else has told most of its function}"""
+    told = {key: killed.kernel_glob(row[f"{name}_by"]) for key, row in before.items() if row[name] == "killed"}
+    functions = collections.defaultdict(collections.Counter)
+    for key, glob in told.items():
+        functions[before[key]["function"]][glob] += 1
+    most = {function: counts.most_common(1)[0][0] for function, counts in functions.items()}
+    found = {mutant.number: told.get(mutant.key, most.get(mutant.function)) for mutant in mutants}
+    return {number: glob for number, glob in found.items() if glob}
 
 
 def compile_all(subject, rows, chosen, jobs):
@@ -302,7 +313,7 @@ def generate(options):
     chosen = wanted(subject, kept, options.only)
     due = kept.due(chosen)
     if due:
-        build_switched(subject, chosen, before)
+        build_switched(subject, chosen, kept.rows)
     for begin in range(0, len(due), STEP):
         cli.stage("mutants", f"{begin} of {len(due)}")
         judge(subject, kept, chosen, due[begin:begin + STEP], options.jobs)

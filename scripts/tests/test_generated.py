@@ -361,6 +361,14 @@ class Verdicts(unittest.TestCase):
             with self.subTest(key):
                 self.assertEqual(bool(generated.is_known(found, known["original"], known.get(key), "um")), good)
 
+    def test_which_test_is_tried_first(self):
+        before = {key: row(key, function=function, um=verdict, um_by=by) for key, function, verdict, by in (
+            ("a", "f", "killed", "gup_x.one"), ("b", "f", "killed", "gup_x.two"), ("c", "f", "killed", "gup_x.two"),
+            ("d", "f", "survived", ""), ("e", "g", "crashed", "oops"))}
+        mutants = [mock.Mock(number=number, key=key, function=function) for number, (key, function) in enumerate(
+            (("a", "f"), ("d", "f"), ("new", "f"), ("e", "g"), ("other", "h")))]
+        self.assertEqual(generated.first_tests(mutants, before, "um"), {0: "gup_x.one", 1: "gup_x.two", 2: "gup_x.two"})
+
     def test_what_was_killed_before_must_not_survive(self):
         before = {"a": row("a", um="killed"), "c": row("c", um="survived", x86_64="killed"), "d": row("d", um="killed"),
                   "e": row("e", um="killed"), "f": row("f", um="killed"), "z": row("z", um="killed")}
