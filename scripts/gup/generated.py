@@ -31,9 +31,9 @@ RESULTS = ROOT / "Documentation/mutation/results.tsv"
 OF_ARCH = ("", "_by", "_tests", "_object")
 FIELDS = ("key", "function", "operator", "change", *(f"{name}{what}" for name in arch.MUTATED for what in OF_ARCH))
 # By architecture: kunit.timeout, a 15th of which a test may take for what it begins before it is killed, which it
-# tells; how long a guest may be silent, for the reference machine (limits.py); and whether all tests are tried when
-# those that come to the place have told nothing, which takes seconds or a minute.
-PATIENCE = {"um": (90, 8.0, True), "x86_64": (300, 60.0, False)}
+# tells; and how long a guest may be silent, for the reference machine (limits.py).
+PATIENCE = {"um": (90, 8.0), "x86_64": (300, 60.0)}
+QUICK = ("um",)  # what its own tests do not tell is given to all, which takes seconds there
 TOLD = ("killed", "warned", "crashed", "hung")
 URGENT = ("", "survived", "skips", "hung", "crashed", "warned", "killed")  # what is tried first when tests have changed
 STEP = 100  # are booted, and then compiled
@@ -207,10 +207,10 @@ def indices(text):
 def boot_job(the_kernel, image, expected, first=(), tests=()):
     """What mutantjob.py has to know of a boot. first: {number: a test that is tried alone before the others};
     tests: {number: [which are enough, their results and skips]}"""
-    timeout, silent, whole = PATIENCE[the_kernel.arch.name]
+    timeout, silent = PATIENCE[the_kernel.arch.name]
     words = [*the_kernel.boot_arguments(), f"kunit.timeout={timeout}", "GUP_MUTANT"]
     return {"boot": guest.Machine(the_kernel.arch).command(image, words),
-            "silent": silent, "whole": whole, "expected": expected, "first": dict(first), "tests": dict(tests)}
+            "silent": silent, "whole": the_kernel.arch.name in QUICK, "expected": expected, "first": dict(first), "tests": dict(tests)}
 
 
 def unmutated(the_kernel, image, *more):

@@ -7,6 +7,7 @@ own, on what it prints.
 """
 
 import contextlib
+import errno
 import os
 import pathlib
 import resource
@@ -18,7 +19,7 @@ import tempfile
 import time
 
 from gup import cli, limits
-from gup.cli import CACHE, note
+from gup.cli import CACHE, Failure, note
 
 MOST_OUTPUT = 64 << 20  # all suites print 104 KiB
 PANIC = b"Kernel panic - not syncing"
@@ -205,8 +206,11 @@ def run(command, folder, silent=limits.SILENT, also=None, until=None):
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err, start_new_session=True,
                 env={**os.environ, "HOME": home}, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
-        except OSError as error:  # a UML of 32 bits, where the kernel has no compat mode
-            raise Failure("environment", f"{command[0]}: {error.strerror}", "try it on a machine that runs such programs") from error
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            raise Failure("environment", f"this machine does not run {command[0]}: {error.strerror}",
+                          "a UML of 32 bits wants a kernel that has the 32-bit system calls") from error
         try:
             end, allowed = watch(process, log, silent, also, until=until)
         finally:

@@ -77,7 +77,7 @@ def cell(one):
         cli.save(FOLDER / one.name / "cell.json", found)
         return "compiles"
     kernel.build()
-    found["warnings"] += [line for line in kernel.known_warnings() if re.search(r":\d+:\d+: warning:", line)]  # of a compiler
+    found["warnings"] += [line for line in kernel.known_warnings() if re.search(r":\d+:\d+: warning:", line)]
     folder = results.new()
     kind, summary = results.boot(kernel, guest.probe(one), folder, kernel.suites())
     found |= {"verdict": kind, "summary": summary, **json.loads((folder / "result.json").read_text())["totals"]}

@@ -108,8 +108,8 @@ def one_boot(job, number, expected, *more):
 
 
 def boot(job, number):
-    """First the test alone that told it before, or the like of it, if there is one. Then those that come to its place. Then all, if that
-    is wanted: one may notice what another one has left."""
+    """First the test alone that told it before, or the like of it, if there is one. Then those that come to its
+    place. Then all, if that is wanted, or not known which come: one may notice what another one has left."""
     first, tests, expected = job["first"].get(number), *job["tests"].get(number, [None, job["expected"]])
     found = one_boot(job, number, job["expected"], f"kunit.filter_glob={first}") if first else None
     if found and found["verdict"] == "killed":

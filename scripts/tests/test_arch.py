@@ -107,6 +107,10 @@ class Uml(SandboxTest):
         self.console(GOOD, HEAD, "[    0.5] Kernel panic - not syncing: no\n" + TAIL)
         self.bad("splat", "boot", "--arch", "um", names=["Kernel panic"], FAKE_STATUS="134")
 
+    def test_a_program_that_this_machine_does_not_run(self):
+        (self.repo / "build/o/um/linux").write_bytes(b"\x7fELF")
+        self.bad("environment", "boot", "--arch", "um", names=["does not run", "Exec format error"])
+
     def test_interrupted(self):
         """By Ctrl-C, which all get, and by who ends the verb alone."""
         self.console(GOOD, HEAD, "")
