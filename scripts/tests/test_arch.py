@@ -247,6 +247,9 @@ class Uml(SandboxTest):
                           {"ARCH": "arm64", "CROSS_COMPILE": "", "LLVM": "-19"}])
         self.assertEqual([(one.compiler, one.size) for one in (gcc, clang)],
                          [("aarch64-linux-gnu-gcc", "aarch64-linux-gnu-size"), ("clang-19", "llvm-size-19")])
+        # A UML of another word size than this machine's says so to make and to Kconfig.
+        self.assertEqual(arch.ARCHES["um-i386"].words, {"ARCH": "um", "SUBARCH": "i386", "CROSS_COMPILE": "i686-linux-gnu-", "LLVM": ""})
+        self.assertNotIn("SUBARCH", arch.UM.words)
         folders = kernel.CONFIGS / "arch"
         for name, one in arch.ARCHES.items():
             self.assertEqual(name, one.name)
