@@ -11,7 +11,7 @@ import json
 import pathlib
 import re
 
-from gup import arch, cli, guest, ktap, lacks, results, series, source, splat, suites, verdict
+from gup import cli, guest, ktap, lacks, results, series, source, splat, suites, verdict
 from gup.cli import CACHE, ROOT, note
 from gup.kernel import Kernel, digest, remove_unused
 from gup.packages import need

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The suites on each architecture of scripts/gup/arch.py, or on those that are named: mm/gup.c
 compiled with W=1, the size of gup.o with and without the series, and, where there is an emulator and the suites
-fit, a guest with them. A cell whose sources, configuration and tools are as they were is not run again. With --write
+fit, a kernel without a warning of the compiler and a guest with them. A cell whose sources, configuration and tools are as they were is not run again. With --write
 Documentation/reach.md gets the table.
 
 Results: build/matrix/NAME/.
